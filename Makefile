@@ -1,0 +1,71 @@
+# mstr-loader: `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The first interpreter that is new enough.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+DATA := data
+LINEITEM := $(DATA)/tpch/sf1/lineitem.parquet
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/.installed: pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed (PYTHON=… names one)" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# The vendor's client lives apart: its pandas and requests are no dependencies of ours.
+.venv-vendor/.installed: Makefile
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed (PYTHON=… names one)" >&2; exit 2; }
+	$(PYTHON) -m venv .venv-vendor
+	.venv-vendor/bin/pip install --quiet --disable-pip-version-check 'mstrio-py>=11.5,<12' 'pyarrow>=20,<27'
+	@touch $@
+
+.PHONY: install
+install: .venv/.installed ## Set up the virtual environment
+
+.PHONY: vendor
+vendor: .venv-vendor/.installed ## Set up the vendor's client, for tests and benchmarks
+
+$(DATA)/tpch/sf%/lineitem.parquet: | .venv/.installed
+	@mkdir -p $(@D)
+	$(BIN)/tpchgen-cli parquet --scale-factor $* --tables lineitem --output-dir $(@D)
+
+.PHONY: demo
+demo: .venv/.installed $(LINEITEM) ## Load TPC-H lineitem into a local server and compare every value
+	@$(BIN)/python benchmarks/demo.py $(LINEITEM) --data $(DATA)/demo
+
+.PHONY: test
+test: lint unit ## Lint, types, layer rules and all tests
+
+.PHONY: lint
+lint: .venv/.installed ## Lint, types and layer rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --cache-dir .import_linter_cache
+
+.PHONY: unit
+unit: .venv/.installed .venv-vendor/.installed ## All tests
+	$(BIN)/pytest --numprocesses auto --dist worksteal
+
+.PHONY: format
+format: .venv/.installed ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: .venv/.installed .venv-vendor/.installed $(LINEITEM) ## Measure against the vendor's client and the machine's limits
+	$(BIN)/python benchmarks/bench.py $(LINEITEM)
+
+.PHONY: clean
+clean: ## Remove generated data and environments
+	rm -rf .venv .venv-vendor $(DATA) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,74 @@
+"""Streams very large Parquet and CSV files into MicroStrategy datasets (Push Data API)."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loader.api import Connection, LoginMode
+    from loader.errors import LoaderError
+    from loader.job import (
+        LoadPlan,
+        Ordering,
+        Phase,
+        Progress,
+        Result,
+        Status,
+        TableResult,
+        UpdatePolicy,
+        plan,
+        push,
+        push_sync,
+    )
+    from loader.encode import Orientation
+    from loader.model import DataType
+
+__version__ = "0.1.0"
+
+# Imported when first used: pyarrow and aiohttp take a third of a second that `--version` does not
+# need.
+_HOMES = {
+    "Connection": "loader.api",
+    "DataType": "loader.model",
+    "LoadPlan": "loader.job",
+    "LoaderError": "loader.errors",
+    "LoginMode": "loader.api",
+    "Ordering": "loader.job",
+    "Orientation": "loader.encode",
+    "Phase": "loader.job",
+    "Progress": "loader.job",
+    "Result": "loader.job",
+    "Status": "loader.job",
+    "TableResult": "loader.job",
+    "UpdatePolicy": "loader.job",
+    "plan": "loader.job",
+    "push": "loader.job",
+    "push_sync": "loader.job",
+}
+
+__all__ = [
+    "Connection",
+    "DataType",
+    "LoadPlan",
+    "LoaderError",
+    "LoginMode",
+    "Ordering",
+    "Orientation",
+    "Phase",
+    "Progress",
+    "Result",
+    "Status",
+    "TableResult",
+    "UpdatePolicy",
+    "__version__",
+    "plan",
+    "push",
+    "push_sync",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

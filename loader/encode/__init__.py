@@ -1,0 +1,19 @@
+"""Record batches in, JSON segments out; base64 slice by slice while sending."""
+
+from loader.encode.base64 import Base64Text
+from loader.encode.block import BlockEncoder, Encoded, Rows
+from loader.encode.chunk import Chunk, assemble, chunk_overhead
+from loader.encode.orientation import Orientation
+from loader.encode.width import row_widths
+
+__all__ = [
+    "Base64Text",
+    "BlockEncoder",
+    "Chunk",
+    "Encoded",
+    "Orientation",
+    "Rows",
+    "assemble",
+    "chunk_overhead",
+    "row_widths",
+]

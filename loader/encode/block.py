@@ -1,0 +1,167 @@
+"""Encodes one block of rows into JSON segments: a list of them per column, or one for all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from loader.encode.base64 import Segment
+from loader.encode.numbers import numpy_json
+from loader.encode.orientation import Orientation
+from loader.encode.refusal import ValueRefused
+from loader.encode.texts import texts
+from loader.errors import BadValue
+from loader.model import DataType, Table
+from loader.model.types import storage_type
+
+__all__ = ["BlockEncoder", "Encoded", "Rows", "column_json"]
+
+Result = TypeVar("Result")
+
+# Characters of a refused value that an error shows.
+_SHOWN = 80
+
+
+class Rows(Protocol):
+    """Rows that lie together in one file, as a reader delivers them."""
+
+    @property
+    def data(self) -> pa.RecordBatch:
+        """The rows, columns as in the table's model."""
+
+    @property
+    def origin(self) -> str:
+        """The file they came from, for messages."""
+
+    @property
+    def row(self) -> int:
+        """Position of the first one among the rows of its file, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The JSON of one block, without the brackets that belong to the whole chunk.
+
+    Attributes:
+        rows: Rows in the block.
+        lanes: Column orientation: for each column its segments; row orientation: one list of
+            segments. Segments of a lane are joined by commas.
+        size: Bytes that the block adds to a chunk, its commas included.
+        non_finite: How many NaN and infinite values became null, by column.
+    """
+
+    rows: int
+    lanes: tuple[tuple[Segment, ...], ...]
+    size: int
+    non_finite: Mapping[str, int] = field(default_factory=dict)
+
+
+class BlockEncoder:
+    """The seam between Arrow and JSON for one table: record batches in, JSON segments out.
+
+    Blocks may be encoded by several threads at once: an encoder keeps no state. Nearly all of the
+    work is done by Arrow's kernels, which release the interpreter lock.
+    """
+
+    def __init__(self, table: Table, orientation: Orientation) -> None:
+        self._table = table
+        self._orientation = orientation
+
+    def encode(self, block: Sequence[Rows]) -> Encoded:
+        """Encodes rows that may come from several batches.
+
+        The bytes depend on the values alone: not on where a batch begins, nor on its offsets.
+
+        Raises:
+            BadValue: A value that its data type cannot hold, with file, row, column and value.
+        """
+        by_column = self._orientation is Orientation.COLUMN
+        lanes: list[list[Segment]] = [[] for _ in self._table.columns] if by_column else [[]]
+        non_finite: dict[str, int] = {}
+        for rows in block:
+            if not rows.data.num_rows:
+                continue
+            self._count_non_finite(rows, non_finite)
+            if by_column:
+                for lane, segment in zip(lanes, self._per_column(rows, column_json), strict=True):
+                    lane.append(segment)
+            else:
+                lanes[0].append(_rows_json(list(self._per_column(rows, texts))))
+        return Encoded(
+            rows=sum(rows.data.num_rows for rows in block),
+            lanes=tuple(tuple(lane) for lane in lanes),
+            size=sum(len(segment) + 1 for lane in lanes for segment in lane),
+            non_finite=non_finite,
+        )
+
+    def _per_column(
+        self, rows: Rows, encode: Callable[[pa.Array, DataType], Result]
+    ) -> Iterator[Result]:
+        """Encodes column by column and gives a refused value its place in the file."""
+        for column, array in zip(self._table.columns, rows.data.columns, strict=True):
+            try:
+                yield encode(array, column.data_type)
+            except ValueRefused as refused:
+                row = rows.row + refused.row + 1
+                shown = repr(refused.value)
+                shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+                raise BadValue(
+                    f"{rows.origin}, row {row}, column {column.name!r}: {refused.reason}: {shown}",
+                    hint=f"load the column as another type: --type {column.name}=STRING, "
+                    "or correct the value",
+                    table=self._table.name,
+                    file=rows.origin,
+                    row=row,
+                    column=column.name,
+                    value=shown,
+                ) from refused
+
+    def _count_non_finite(self, rows: Rows, counts: dict[str, int]) -> None:
+        """Counts the NaN and infinite values that JSON cannot say and that become null."""
+        for column, array in zip(self._table.columns, rows.data.columns, strict=True):
+            if not pt.is_floating(storage_type(array.type)):
+                continue
+            numbers = array.cast(storage_type(array.type))
+            finite = pc.sum(pc.is_finite(numbers)).as_py() or 0
+            lost = len(numbers) - numbers.null_count - finite
+            if lost:
+                counts[column.name] = counts.get(column.name, 0) + lost
+
+
+def column_json(array: pa.Array, data_type: DataType) -> Segment:
+    """Returns the values of a column, joined by commas.
+
+    The shortcuts give the same bytes as joining ``texts``; they only skip making each text.
+    """
+    arrow = array.type
+    simple = arrow in _NUMPY_TYPES and data_type.is_number
+    if simple and not (array.null_count and pt.is_integer(arrow)):
+        if array.null_count:
+            array = pc.fill_null(array, float("nan"))
+        return numpy_json(array)
+    return _join(texts(array, data_type), ",")
+
+
+def _rows_json(columns: Sequence[pa.Array]) -> Segment:
+    rows = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, ",")
+    return b"".join((b"[", _join(rows, "],["), b"]"))
+
+
+def _join(array: pa.Array, separator: str) -> memoryview:
+    whole = pa.ListArray.from_arrays(pa.array([0, len(array)], pa.int32()), array)
+    # Arrow calls its octets signed; everything downstream wants plain bytes.
+    return memoryview(pc.binary_join(whole, separator)[0].as_buffer()).cast("B")
+
+
+_NUMPY_TYPES = frozenset(
+    (
+        *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
+        *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+        *(pa.float32(), pa.float64()),
+    )
+)

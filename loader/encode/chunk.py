@@ -1,0 +1,70 @@
+"""Puts the blocks of one row range together into the JSON of a chunk, without copying them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loader.encode.base64 import Base64Text, Segment
+from loader.encode.block import Encoded
+from loader.encode.orientation import Orientation
+
+__all__ = ["Chunk", "assemble", "chunk_overhead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A row range of one table, encoded and ready to be sent as often as it takes.
+
+    Attributes:
+        table: The table's name.
+        index: 1..N, contiguous within the table.
+        first_row: Position of the first row within the table's source, from 0.
+        rows: How many rows.
+        segments: The JSON, in order.
+        json_bytes: Its size: what the chunk rules call the size of a chunk.
+    """
+
+    table: str
+    index: int
+    first_row: int
+    rows: int
+    segments: tuple[Segment, ...]
+    json_bytes: int
+
+    @property
+    def data(self) -> Base64Text:
+        """The ``data`` of the PUT (many-requests document, "Add data to the upload session")."""
+        return Base64Text(self.segments)
+
+
+def chunk_overhead(orientation: Orientation, columns: int) -> int:
+    """Returns the bytes of a chunk beyond the sizes of its blocks: brackets, less commas."""
+    return 1 + 2 * columns if orientation is Orientation.COLUMN else 1
+
+
+def assemble(
+    table: str, index: int, first_row: int, blocks: Sequence[Encoded], orientation: Orientation
+) -> Chunk:
+    """Returns the chunk that the blocks make, in their order.
+
+    Column orientation: ``[[a1,a2,…],[b1,b2,…]]``; row orientation: ``[[a1,b1],[a2,b2],…]``
+    (many-requests document, "Orientation").
+    """
+    segments: list[Segment] = []
+    separator = b"[[" if orientation is Orientation.COLUMN else b"["
+    for lane in range(len(blocks[0].lanes)):
+        for block in blocks:
+            for segment in block.lanes[lane]:
+                segments += (separator, segment)
+                separator = b","
+        separator = b"],["
+    segments.append(b"]]" if orientation is Orientation.COLUMN else b"]")
+    return Chunk(
+        table=table,
+        index=index,
+        first_row=first_row,
+        rows=sum(block.rows for block in blocks),
+        segments=tuple(segments),
+        json_bytes=sum(map(len, segments)),
+    )

@@ -1,0 +1,21 @@
+"""The one way an encoder says no: which row of an array, why, and what the value was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ValueRefused(ValueError):
+    """A value that its data type cannot hold.
+
+    Attributes:
+        row: Position of the value in the array that was encoded.
+        reason: Why, as the end of the sentence "row N, column C: …".
+        value: The raw value, for a person to recognise.
+    """
+
+    def __init__(self, row: int, reason: str, value: Any) -> None:
+        super().__init__(f"row {row}: {reason}: {value!r}")
+        self.row = row
+        self.reason = reason
+        self.value = value

@@ -1,0 +1,110 @@
+"""Hypothesis strategies for Arrow arrays of every type of the type table."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import uuid
+
+import pyarrow as pa
+from hypothesis import strategies as st
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+_DATES = st.dates(dt.date(1, 1, 1), dt.date(9999, 12, 31))
+_EPOCH = dt.datetime(1970, 1, 1)
+_YEAR_1 = int((dt.datetime(1, 1, 1) - _EPOCH).total_seconds())
+_YEAR_10000 = int((dt.datetime(9999, 12, 31, 23, 59, 59) - _EPOCH).total_seconds()) + 1
+_DAY = 86_400
+
+
+def _integers(arrow: pa.DataType, *, signed: bool) -> st.SearchStrategy:
+    width = arrow.bit_width
+    low, high = (-(2 ** (width - 1)), 2 ** (width - 1) - 1) if signed else (0, 2**width - 1)
+    return st.integers(low, high)
+
+
+def _decimals(precision: int, scale: int) -> st.SearchStrategy:
+    limit = 10**precision - 1
+    context = decimal.Context(prec=80)
+    return st.integers(-limit, limit).map(
+        lambda digits: decimal.Decimal(digits).scaleb(-scale, context)
+    )
+
+
+def _scaled(low: int, high: int, per_second: int) -> st.SearchStrategy:
+    """Whole seconds about as often as fractions of every length."""
+    seconds = st.integers(low, high - 1)
+    fraction = st.one_of(
+        st.just(0), st.integers(0, per_second - 1), st.sampled_from([0, per_second // 2])
+    )
+    bounds = (-(2**63), 2**63 - 1)
+    return st.tuples(seconds, fraction).map(
+        lambda pair: min(max(pair[0] * per_second + pair[1], bounds[0]), bounds[1])
+    )
+
+
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+SCALARS: list[tuple[pa.DataType, st.SearchStrategy]] = [
+    *(
+        (arrow, _integers(arrow, signed=True))
+        for arrow in (pa.int8(), pa.int16(), pa.int32(), pa.int64())
+    ),
+    *(
+        (arrow, _integers(arrow, signed=False))
+        for arrow in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
+    ),
+    (pa.float16(), st.floats(width=16)),
+    (pa.float32(), st.floats(width=32)),
+    (pa.float64(), st.floats()),
+    (pa.bool_(), st.booleans()),
+    (pa.decimal32(7, 2), _decimals(7, 2)),
+    (pa.decimal64(18, 9), _decimals(18, 9)),
+    (pa.decimal128(38, 20), _decimals(38, 20)),
+    (pa.decimal128(10, -3), _decimals(10, -3)),
+    (pa.decimal256(76, 38), _decimals(76, 38)),
+    (pa.date32(), _DATES),
+    (pa.date64(), _DATES),
+    *((pa.time32(unit), _scaled(0, _DAY, _PER_SECOND[unit])) for unit in ("s", "ms")),
+    *((pa.time64(unit), _scaled(0, _DAY, _PER_SECOND[unit])) for unit in ("us", "ns")),
+    *(
+        (pa.timestamp(unit, zone), _scaled(_YEAR_1, _YEAR_10000, _PER_SECOND[unit]))
+        for unit in ("s", "ms", "us", "ns")
+        for zone in (None, "Europe/Berlin")
+    ),
+    *((arrow, _TEXT) for arrow in (pa.string(), pa.large_string(), pa.string_view())),
+    *(
+        (arrow, st.binary(max_size=9))
+        for arrow in (pa.binary(), pa.large_binary(), pa.binary_view())
+    ),
+    (pa.binary(5), st.binary(min_size=5, max_size=5)),
+    (pa.duration("ms"), _integers(pa.int64(), signed=True)),
+    (pa.null(), st.none()),
+]
+
+
+def build(values: list, arrow: pa.DataType) -> pa.Array:
+    """Makes an array; values of temporal types are given as the integers they are stored as."""
+    if pa.types.is_temporal(arrow) and not pa.types.is_date(arrow):
+        storage = pa.int32() if arrow.bit_width == 32 else pa.int64()
+        return pa.array(values, storage).view(arrow)
+    return pa.array(values, arrow)
+
+
+@st.composite
+def arrays(draw: st.DrawFn, scalar=None, size: int | None = None) -> pa.Array:
+    """An array of a scalar type, nulls included, sometimes a slice or a dictionary."""
+    arrow, values = scalar or draw(st.sampled_from(SCALARS))
+    length = draw(st.integers(0, 30)) if size is None else size
+    offset = draw(st.integers(0, 3))
+    drawn = draw(st.lists(st.none() | values, min_size=length + offset, max_size=length + offset))
+    array = build(drawn, arrow).slice(offset)
+    if pa.types.is_string(arrow) and draw(st.booleans()):
+        array = array.dictionary_encode()
+    return array
+
+
+def uuids(values: list[uuid.UUID | None]) -> pa.Array:
+    """An array of the uuid extension type."""
+    stored = pa.array([value and value.bytes for value in values], pa.binary(16))
+    return pa.ExtensionArray.from_storage(pa.uuid(), stored)

@@ -1,0 +1,34 @@
+"""The loads themselves: plan one, run one, from Python or for the command line."""
+
+from loader.job.entry import LoadOptions, interpret, plan, push, push_sync, reporting
+from loader.job.load import Load
+from loader.job.prepare import Prepared, Sources, prepare
+from loader.job.preview import LoadPlan, TablePlan, preview
+from loader.job.progress import Phase, Progress
+from loader.job.result import Result, Status, TableResult, status_of
+from loader.job.settings import LoadSettings, Ordering, UpdatePolicy
+
+__all__ = [
+    "Load",
+    "LoadOptions",
+    "LoadPlan",
+    "LoadSettings",
+    "Ordering",
+    "Phase",
+    "Prepared",
+    "Progress",
+    "Result",
+    "Sources",
+    "Status",
+    "TablePlan",
+    "TableResult",
+    "UpdatePolicy",
+    "interpret",
+    "plan",
+    "prepare",
+    "preview",
+    "push",
+    "push_sync",
+    "reporting",
+    "status_of",
+]

@@ -1,0 +1,123 @@
+"""What makes a stage wait: the bytes alive, the indices out of order, the rate on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+__all__ = ["ByteBudget", "SendWindow", "Throttle"]
+
+
+class ByteBudget:
+    """Bytes of JSON that may be alive at once; who wants more waits, first come first served.
+
+    Bytes are reserved before a block is encoded, handed over when they belong to a chunk that is
+    being sent, and freed when the server has accepted it. Nothing waits while nothing is being
+    sent: what is held back is freed only by going on, and is bounded by the cutter.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._sending = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    def __repr__(self) -> str:
+        return (
+            f"<ByteBudget {self._used} of {self._limit} bytes, {self._sending} being sent, "
+            f"{len(self._waiting)} waiting>"
+        )
+
+    @property
+    def used(self) -> int:
+        """Bytes alive."""
+        return self._used
+
+    async def reserve(self, amount: int) -> None:
+        """Waits until ``amount`` more bytes fit."""
+        if not self._waiting and self._fits(amount):
+            self._used += amount
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((amount, turn))
+        await turn
+
+    def correct(self, reserved: int, actual: int) -> None:
+        """Replaces an estimate by what it turned out to be, even beyond the limit."""
+        self._used += actual - reserved
+        self._wake()
+
+    def hand_over(self, amount: int) -> None:
+        """Notes that bytes are now part of a chunk that is being sent."""
+        self._sending += amount
+
+    def free(self, amount: int) -> None:
+        """Notes that a chunk was accepted and its bytes are gone."""
+        self._sending -= amount
+        self._used -= amount
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting and self._fits(self._waiting[0][0]):
+            amount, turn = self._waiting.popleft()
+            if not turn.done():  # else its waiter was cancelled
+                self._used += amount
+                turn.set_result(None)
+
+    def _fits(self, amount: int) -> bool:
+        return self._used + amount <= self._limit or not self._sending
+
+
+class SendWindow:
+    """Lets a chunk go only while it is less than ``width`` ahead of the lowest not accepted."""
+
+    def __init__(self, width: int | None) -> None:
+        self._width = width
+        self._lowest = 0
+        self._accepted: set[int] = set()
+        self._moved = asyncio.Condition()
+
+    def __repr__(self) -> str:
+        return f"<SendWindow lowest not accepted {self._lowest}, width {self._width}>"
+
+    async def enter(self, number: int) -> None:
+        """Waits for the turn of the ``number``-th chunk of the load, counted from 0."""
+        if self._width is None:
+            return
+        width = self._width
+        async with self._moved:
+            await self._moved.wait_for(lambda: number < self._lowest + width)
+
+    async def accepted(self, number: int) -> None:
+        """Notes that the server has the chunk."""
+        async with self._moved:
+            self._accepted.add(number)
+            while self._lowest in self._accepted:
+                self._accepted.remove(self._lowest)
+                self._lowest += 1
+            self._moved.notify_all()
+
+
+class Throttle:
+    """Spreads bytes over time so that all senders together stay below a rate."""
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._sleep = sleep
+        self._free_at = clock()
+
+    async def spend(self, amount: int) -> None:
+        """Waits until ``amount`` bytes more keep to the rate."""
+        now = self._clock()
+        start = max(now, self._free_at)
+        self._free_at = start + amount / self._rate
+        if start > now:
+            await self._sleep(start - now)

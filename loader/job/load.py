@@ -1,0 +1,204 @@
+"""One load from login to logout, which leaves nothing behind on any exit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+from loader.api import Client, Connection, UploadTable
+from loader.encode import Chunk
+from loader.errors import ApiError, Interrupted, LoaderError, PublishFailed, Unreachable, UsageError
+from loader.job.dataset import Target, resolve_dataset
+from loader.job.limits import Throttle
+from loader.job.pipeline import Pipeline
+from loader.job.prepare import Prepared
+from loader.job.progress import Phase, Progress
+from loader.job.publish import publish_and_wait
+from loader.job.result import Result, Status, TableResult, status_of
+
+__all__ = ["Load"]
+
+# A server that is gone must not keep a failed load from ending.
+CLOSING_TIMEOUT = 20.0
+
+
+class Load:
+    """Drives one load. ``result`` and ``progress`` can be read at any time, also after a failure.
+
+    Every end deletes the upload session and logs out; what goes wrong then is a warning, never
+    hides the reason of the end, and is given up after 20 seconds.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        connection: Connection,
+        progress: Progress,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._prepared = prepared
+        self._settings = prepared.settings
+        self._connection = connection
+        self._clock = clock
+        self.progress = progress
+        self.result = Result(
+            dataset=prepared.model.name,
+            tables=[TableResult(table.name) for table, _ in prepared.tables],
+            warnings=list(prepared.warnings),
+        )
+        self._shares = {table.name: table for table in self.result.tables}
+        self._throttle = (
+            Throttle(self._settings.max_rate, clock=clock) if self._settings.max_rate else None
+        )
+        progress.rows_total = prepared.rows
+
+    async def run(self) -> Result:
+        """Runs the load to its end.
+
+        Returns:
+            The result; a failure is its ``error``.
+
+        Raises:
+            asyncio.CancelledError: The caller cancelled; ``result`` then says ``interrupted``.
+        """
+        began = self._clock()
+        try:
+            await self._run()
+        except LoaderError as error:
+            self.result.status = status_of(error)
+            self.result.error = error
+        except asyncio.CancelledError:
+            self.result.status = Status.INTERRUPTED
+            self.result.error = self._interrupted()
+            raise
+        finally:
+            self.result.seconds = self._clock() - began
+        return self.result
+
+    async def _run(self) -> None:
+        self.progress.phase = Phase.CONNECTING
+        async with contextlib.AsyncExitStack() as closing:
+            client = await closing.enter_async_context(
+                Client(self._connection, concurrency=self._prepared.stages.senders)
+            )
+            await client.login()
+            closing.push_async_callback(self._close, "log out", client.logout)
+            await self._select_project(client)
+            target = await resolve_dataset(client, self._prepared.model, self._settings)
+            closing.push_async_exit(self._discard_unless_used(client, target))
+            self.result.dataset_id, self.result.dataset = target.id, target.name
+            self.result.warnings += target.warnings
+            session = await client.open_upload_session(target.id, self._upload_tables())
+            closing.push_async_callback(
+                self._close,
+                "delete the upload session",
+                lambda: client.delete_upload_session(target.id, session),
+            )
+            await self._upload(client, target, session)
+            await self._publish(client, target, session)
+
+    async def _select_project(self, client: Client) -> None:
+        if self._connection.project is None:
+            names = ", ".join(project.name for project in await client.projects())
+            raise UsageError(
+                "no project was named", hint=f"--project NAME or MSTR_PROJECT; there are: {names}"
+            )
+        await client.select_project(self._connection.project)
+
+    def _upload_tables(self) -> list[UploadTable]:
+        return [
+            UploadTable(
+                name=table.name,
+                update_policy=self._settings.policy_of(table.name),
+                orientation=self._prepared.stages.orientation,
+                column_headers=table.column_names,
+            )
+            for table, _ in self._prepared.tables
+        ]
+
+    async def _upload(self, client: Client, target: Target, session: str) -> None:
+        self.progress.phase = Phase.LOADING
+
+        async def send(chunk: Chunk) -> None:
+            await client.put_chunk(
+                target.id,
+                session,
+                table=chunk.table,
+                index=chunk.index,
+                data=chunk.data,
+                on_slice=self._on_slice,
+            )
+            share = self._shares[chunk.table]
+            share.rows += chunk.rows
+            share.chunks += 1
+            share.json_bytes += chunk.json_bytes
+
+        pipeline = Pipeline(self._prepared.stages, self.progress, send)
+        try:
+            await pipeline.run(self._prepared.tables)
+        finally:
+            self.result.warnings += pipeline.warnings()
+
+    async def _on_slice(self, size: int) -> None:
+        self.result.wire_bytes += size
+        self.progress.sent_bytes += size * 3 // 4
+        if self._throttle is not None:
+            await self._throttle.spend(size)
+
+    async def _publish(self, client: Client, target: Target, session: str) -> None:
+        if not self._settings.publish:
+            self.result.status = Status.UPLOADED
+            self.result.warnings.append(
+                "not published, as asked; the upload session was deleted and its data discarded"
+            )
+            return
+        self.progress.phase = Phase.PUBLISHING
+        status = await publish_and_wait(
+            client, target.id, session, timeout=self._settings.publish_timeout, clock=self._clock
+        )
+        self.result.status = Status.PUBLISHED
+        if not self.result.rows:
+            self.result.warnings.append(
+                f"no rows were sent; the server answered: status {status.code} {status.message}"
+            )
+
+    def _discard_unless_used(
+        self, client: Client, target: Target
+    ) -> Callable[..., Awaitable[None]]:
+        """Returns the exit that takes away a dataset which this load created and did not fill."""
+
+        async def discard(_kind: object, error: BaseException | None, _trace: object) -> None:
+            # What may have been published is never deleted.
+            unpublished = self.progress.phase is not Phase.PUBLISHING or isinstance(
+                error, (ApiError, Unreachable, PublishFailed)
+            )
+            if target.created and error is not None and unpublished:
+                await self._close(
+                    "delete the new dataset", lambda: client.delete_dataset(target.id)
+                )
+
+        return discard
+
+    async def _close(self, aim: str, call: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(CLOSING_TIMEOUT):
+                await call()
+        except TimeoutError:
+            self.result.warnings.append(f"could not {aim}: no answer in {CLOSING_TIMEOUT:.0f} s")
+        except LoaderError as error:
+            self.result.warnings.append(f"could not {aim}: {error.message}")
+
+    def _interrupted(self) -> Interrupted:
+        if self.progress.phase is Phase.PUBLISHING:
+            return Interrupted(
+                "stopped while the data was being published",
+                hint="the upload session was deleted, which cancels a publish that had not ended; "
+                "check the dataset before loading again",
+            )
+        return Interrupted(
+            "stopped before anything was published",
+            hint="run the same command again to start over",
+        )

@@ -1,0 +1,287 @@
+"""The stages of a load: read, encode, cut, send, each waiting only for the next."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from loader.encode import BlockEncoder, Chunk, Encoded, Orientation, assemble, chunk_overhead
+from loader.errors import EmptySource
+from loader.job.blocks import Block, blocks
+from loader.job.cast import Caster
+from loader.job.limits import ByteBudget, SendWindow
+from loader.job.progress import Progress
+from loader.model import Table
+from loader.planning import MB, ChunkRules, Cutter, block_bytes
+from loader.sources import Source
+
+__all__ = ["Pipeline", "Stages", "no_rows"]
+
+Send = Callable[[Chunk], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """The sizes a pipeline works with.
+
+    Attributes:
+        orientation: How chunks arrange values.
+        rules: Where chunks are cut.
+        json_budget: Bytes of JSON alive at once.
+        batch_bytes: Bytes of Arrow memory a reader may deliver at once.
+        encoders: Encoding threads.
+        senders: PUTs at once.
+        window: How many chunks may run ahead of the lowest not accepted; None: any number.
+        allow_empty: Whether a table may have no rows.
+    """
+
+    orientation: Orientation
+    rules: ChunkRules
+    json_budget: int
+    batch_bytes: int
+    encoders: int
+    senders: int
+    window: int | None
+    allow_empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """A block that an encoder is working on.
+
+    Attributes:
+        table: The table it belongs to.
+        reserved: Bytes of the budget set aside for it.
+        encoding: Its JSON, when it is ready.
+    """
+
+    table: Table
+    reserved: int
+    encoding: asyncio.Future[Encoded]
+
+
+@dataclass(frozen=True, slots=True)
+class _TableEnd:
+    """Comes after the last block of each table."""
+
+    table: Table
+
+
+class _Collector:
+    """Holds the encoded blocks of one table back until the cutter says that they are a chunk."""
+
+    def __init__(self, table: Table, stages: Stages) -> None:
+        self._table = table
+        self._orientation = stages.orientation
+        self._cutter = Cutter(stages.rules, chunk_overhead(stages.orientation, len(table.columns)))
+        self._held: list[Encoded] = []
+        self._next_row = 0
+        self._index = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the table had no rows so far."""
+        return not self._index and not self._held
+
+    def add(self, block: Encoded) -> Iterator[Chunk]:
+        """Takes the next block; yields the chunks it completes."""
+        self._held.append(block)
+        for count in self._cutter.feed(block.size):
+            yield self._chunk(count)
+
+    def finish(self) -> Iterator[Chunk]:
+        """Yields what is left as the last chunk."""
+        for count in self._cutter.finish():
+            yield self._chunk(count)
+
+    def _chunk(self, count: int) -> Chunk:
+        taken = self._held[:count]
+        del self._held[:count]
+        self._index += 1
+        chunk = assemble(self._table.name, self._index, self._next_row, taken, self._orientation)
+        self._next_row += chunk.rows
+        return chunk
+
+
+class Pipeline:
+    """Drives the tables of one load through the stages.
+
+    One thread reads, ``encoders`` threads encode, and the event loop cuts and sends: it does
+    nothing else that takes time. The queues between the stages are bounded in bytes by
+    ``json_budget``.
+    """
+
+    def __init__(self, stages: Stages, progress: Progress, send: Send) -> None:
+        self._stages = stages
+        self._progress = progress
+        self._send = send
+        self._budget = ByteBudget(stages.json_budget)
+        self._window = SendWindow(stages.window)
+        # Encoders never starve while the cutter is busy, and few blocks wait.
+        self._encoded: asyncio.Queue[_Started | _TableEnd | None] = asyncio.Queue(
+            2 * stages.encoders
+        )
+        self._chunks: asyncio.Queue[tuple[int, Chunk] | None] = asyncio.Queue(stages.senders)
+        self._number = 0
+        self._non_finite: dict[tuple[str, str], int] = {}
+        self._warnings: list[str] = []
+
+    def warnings(self) -> list[str]:
+        """Returns what the user should know about the data that went through."""
+        return [
+            *self._warnings,
+            *(
+                f"table {table!r}, column {column!r}: {lost} NaN or infinite values became null"
+                for (table, column), lost in self._non_finite.items()
+            ),
+        ]
+
+    async def run(self, tables: Sequence[tuple[Table, Source]]) -> None:
+        """Loads every table, in order; returns when the last chunk was accepted.
+
+        Raises:
+            LoaderError: Reading, encoding or sending failed; all stages have ended by then.
+        """
+        async with _pool("read", 1) as reader, _pool("encode", self._stages.encoders) as encoders:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._read(tables, reader, encoders))
+                    group.create_task(self._cut())
+                    for _ in range(self._stages.senders):
+                        group.create_task(self._send_chunks())
+            except BaseExceptionGroup as failures:
+                # The first failure has cancelled the other stages; they have no news of their own.
+                raise failures.exceptions[0] from None
+            finally:
+                self._abandon_blocks()
+
+    async def _read(
+        self, tables: Sequence[tuple[Table, Source]], reader: Executor, encoders: Executor
+    ) -> None:
+        """Reads block after block and gives each to an encoder."""
+        loop = asyncio.get_running_loop()
+        for table, source in tables:
+            encoder = BlockEncoder(table, self._stages.orientation)
+            async with self._blocks(table, source, reader) as next_block:
+                while (block := await next_block()) is not None:
+                    await self._budget.reserve(block.width)
+                    encoding = loop.run_in_executor(encoders, encoder.encode, block.parts)
+                    await self._put_or_cancel(_Started(table, block.width, encoding))
+            await self._encoded.put(_TableEnd(table))
+        await self._encoded.put(None)
+
+    @contextlib.asynccontextmanager
+    async def _blocks(
+        self, table: Table, source: Source, reader: Executor
+    ) -> AsyncIterator[Callable[[], Awaitable[Block | None]]]:
+        """Gives a function that reads the next block in the reader's thread."""
+        loop = asyncio.get_running_loop()
+        batches = source.batches(self._stages.batch_bytes)
+        pieces = blocks(batches, Caster(table), block_bytes(self._stages.rules))
+
+        def close() -> None:
+            pieces.close()
+            batches.close()
+
+        try:
+            yield lambda: loop.run_in_executor(reader, next, pieces, None)
+        finally:
+            # In the reader's thread: a generator cannot be closed while another thread runs it.
+            await loop.run_in_executor(reader, close)
+
+    async def _put_or_cancel(self, started: _Started) -> None:
+        try:
+            await self._encoded.put(started)
+        except asyncio.CancelledError:
+            started.encoding.cancel()
+            raise
+
+    def _abandon_blocks(self) -> None:
+        """After a failure, leaves no block whose outcome nobody asks for."""
+        while not self._encoded.empty():
+            item = self._encoded.get_nowait()
+            if isinstance(item, _Started):
+                item.encoding.cancel()
+
+    async def _cut(self) -> None:
+        """Collects encoded blocks, table by table, and cuts them into chunks."""
+        collector: _Collector | None = None
+        while (item := await self._encoded.get()) is not None:
+            if collector is None:
+                collector = _Collector(item.table, self._stages)
+            if isinstance(item, _Started):
+                block = await item.encoding
+                self._budget.correct(item.reserved, block.size)
+                self._count(item.table, block)
+                chunks = collector.add(block)
+                del block  # its bytes are to die with their chunk, not with the next block
+            else:
+                if collector.is_empty and not self._stages.allow_empty:
+                    raise no_rows(item.table.name)
+                chunks = collector.finish()
+                collector = None
+            overhead = chunk_overhead(self._stages.orientation, len(item.table.columns))
+            for chunk in chunks:
+                await self._queue(chunk, overhead)
+        for _ in range(self._stages.senders):
+            await self._chunks.put(None)
+
+    def _count(self, table: Table, block: Encoded) -> None:
+        self._progress.rows_encoded += block.rows
+        self._progress.encoded_bytes += block.size
+        for column, lost in block.non_finite.items():
+            place = (table.name, column)
+            self._non_finite[place] = self._non_finite.get(place, 0) + lost
+
+    async def _queue(self, chunk: Chunk, overhead: int) -> None:
+        if chunk.json_bytes > self._stages.rules.high:
+            self._warnings.append(
+                f"table {chunk.table!r}: chunk {chunk.index} has {chunk.json_bytes / MB:.0f} MB, "
+                f"because of a row too wide for {self._stages.rules.high / MB:.0f} MB"
+            )
+        self._budget.correct(0, overhead)
+        self._budget.hand_over(chunk.json_bytes)
+        self._progress.chunks_cut += 1
+        await self._chunks.put((self._number, chunk))
+        self._number += 1
+
+    async def _send_chunks(self) -> None:
+        """Sends chunk after chunk, as one of several workers."""
+        while True:
+            item = await self._chunks.get()
+            if item is None:
+                return
+            await self._send_one(*item)
+            # A chunk has 100 MB: it must not live on while this worker waits for the next.
+            del item
+
+    async def _send_one(self, number: int, chunk: Chunk) -> None:
+        await self._window.enter(number)
+        await self._send(chunk)
+        await self._window.accepted(number)
+        self._budget.free(chunk.json_bytes)
+        self._progress.chunks_accepted += 1
+        self._progress.rows_accepted += chunk.rows
+        self._progress.accepted_bytes += chunk.json_bytes
+
+
+def no_rows(table: str) -> EmptySource:
+    """Returns the error for a table without rows."""
+    return EmptySource(
+        f"table {table!r} has no rows",
+        hint="--allow-empty loads it all the same; under the policy replace that empties the table",
+        table=table,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _pool(name: str, threads: int) -> AsyncIterator[Executor]:
+    """Gives a thread pool and, at the end, waits for its threads without blocking the loop."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=f"mstr-loader-{name}")
+    try:
+        yield pool
+    finally:
+        await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)

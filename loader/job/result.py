@@ -1,0 +1,124 @@
+"""What became of a load: the object that ``--json`` prints, documented and stable."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+from loader.errors import Interrupted, LoaderError, OutcomeUnknown
+
+__all__ = ["Result", "Status", "TableResult", "status_of"]
+
+
+class Status(enum.StrEnum):
+    """How a load ended."""
+
+    PUBLISHED = "published"
+    UPLOADED = "uploaded"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    UNKNOWN = "unknown"
+
+
+def status_of(error: LoaderError) -> Status:
+    """Returns the status that an error means."""
+    if isinstance(error, Interrupted):
+        return Status.INTERRUPTED
+    return Status.UNKNOWN if isinstance(error, OutcomeUnknown) else Status.FAILED
+
+
+@dataclass(slots=True)
+class TableResult:
+    """One table's share.
+
+    Attributes:
+        name: The table's name.
+        rows: Rows accepted by the server.
+        chunks: Chunks accepted by the server.
+        json_bytes: Their decoded JSON.
+        rejected: Rows left out; always 0: a row that does not fit fails the load.
+    """
+
+    name: str
+    rows: int = 0
+    chunks: int = 0
+    json_bytes: int = 0
+    rejected: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the JSON form."""
+        return {
+            "name": self.name,
+            "rows": self.rows,
+            "chunks": self.chunks,
+            "json_bytes": self.json_bytes,
+            "rejected": self.rejected,
+        }
+
+
+@dataclass(slots=True)
+class Result:
+    """A load as it stands, and at its end the result.
+
+    Attributes:
+        status: How it ended; ``failed`` until something better is known.
+        dataset_id: The dataset's id, once known.
+        dataset: The dataset's name.
+        job: The journal's id of the load; None: it was not journalled.
+        tables: Each table's share, in the order of loading.
+        wire_bytes: Bytes of PUT bodies handed to the network.
+        seconds: Wall time of the whole load.
+        retries: PUTs sent again.
+        warnings: What the user should know though the load went on.
+        error: Why it failed.
+    """
+
+    status: Status = Status.FAILED
+    dataset_id: str | None = None
+    dataset: str | None = None
+    job: str | None = None
+    tables: list[TableResult] = field(default_factory=list)
+    wire_bytes: int = 0
+    seconds: float = 0.0
+    retries: int = 0
+    warnings: list[str] = field(default_factory=list)
+    error: LoaderError | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows accepted, all tables."""
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def chunks(self) -> int:
+        """Chunks accepted, all tables."""
+        return sum(table.chunks for table in self.tables)
+
+    @property
+    def json_bytes(self) -> int:
+        """Decoded JSON accepted, all tables."""
+        return sum(table.json_bytes for table in self.tables)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the command line."""
+        return self.error.exit_code if self.error else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the object that ``--json`` prints."""
+        return {
+            "status": self.status.value,
+            "dataset_id": self.dataset_id,
+            "dataset": self.dataset,
+            "job": self.job,
+            "tables": [table.as_dict() for table in self.tables],
+            "rows": self.rows,
+            "chunks": self.chunks,
+            "json_bytes": self.json_bytes,
+            "wire_bytes": self.wire_bytes,
+            "seconds": round(self.seconds, 3),
+            "retries": self.retries,
+            "warnings": self.warnings,
+            "error": self.error.as_dict() if self.error else None,
+        }

@@ -1,0 +1,130 @@
+"""What a user may set for one load, with the defaults and the reason for each."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loader.encode import Orientation
+from loader.errors import UsageError
+from loader.model import Roles
+from loader.planning import MB
+
+__all__ = ["LoadSettings", "Ordering", "UpdatePolicy", "default_memory"]
+
+
+class UpdatePolicy(enum.StrEnum):
+    """How uploaded rows meet the rows that are there (many-requests document, upload session)."""
+
+    REPLACE = "replace"
+    ADD = "add"
+    UPDATE = "update"
+    UPSERT = "upsert"
+
+
+class Ordering(enum.StrEnum):
+    """In which order chunks may reach the server; no document says what it needs."""
+
+    WINDOWED = "windowed"
+    FREE = "free"
+    STRICT = "strict"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSettings:
+    """Settings of one load.
+
+    Attributes:
+        dataset: Name of the dataset to create or update; None: the first table's name.
+        dataset_id: Id of an existing dataset, in place of a name.
+        overwrite: Re-create the definition of an existing dataset of that name.
+        folder_id: Folder of the dataset; None: the user's My Reports.
+        policy: Update policy of every table without one of its own.
+        table_policies: Update policies by table.
+        roles: Attributes, metrics and data types of single columns.
+        orientation: Columns are smaller and faster; rows are what the documents default to.
+        chunk_size: Bytes of JSON wanted in a chunk; None: as the documents recommend.
+        concurrency: PUTs at once; None: as many as the memory keeps busy, at most 8.
+        memory: Budget for the whole process in bytes; None: 1 GB, less in a smaller container.
+        ordering: Which chunks may overtake others.
+        window: With windowed ordering, how many indices may run ahead of the lowest one not
+            accepted;
+            None: twice the concurrency.
+        max_rate: Limit of bytes a second on the wire; None: none.
+        publish: Publish after the upload.
+        publish_timeout: Seconds to wait for the publish.
+        allow_empty: Load a source without rows, which under ``replace`` empties the dataset.
+    """
+
+    dataset: str | None = None
+    dataset_id: str | None = None
+    overwrite: bool = False
+    folder_id: str | None = None
+    policy: UpdatePolicy = UpdatePolicy.REPLACE
+    table_policies: Mapping[str, UpdatePolicy] = field(default_factory=dict)
+    roles: Roles = field(default_factory=Roles)
+    orientation: Orientation = Orientation.COLUMN
+    chunk_size: int | None = None
+    concurrency: int | None = None
+    memory: int | None = None
+    ordering: Ordering = Ordering.WINDOWED
+    window: int | None = None
+    max_rate: float | None = None
+    publish: bool = True
+    publish_timeout: float = 3600.0
+    allow_empty: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("chunk_size", "concurrency", "memory", "window", "max_rate"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise UsageError(f"--{name.replace('_', '-')} must be above 0, and is {value}")
+        if self.publish_timeout <= 0:
+            raise UsageError(f"--publish-timeout must be above 0, and is {self.publish_timeout}")
+        if self.dataset and self.dataset_id:
+            raise UsageError(
+                "--dataset and --dataset-id name the dataset twice", hint="give one of them"
+            )
+        if self.dataset_id and self.overwrite:
+            raise UsageError(
+                "--overwrite re-creates a definition by its name, which --dataset-id does not give",
+                hint="name the dataset with --dataset",
+            )
+        if self.window is not None and self.ordering is not Ordering.WINDOWED:
+            raise UsageError(
+                f"--window belongs to --ordering windowed, not to {self.ordering}",
+                hint="leave one of them out",
+            )
+
+    def policy_of(self, table: str) -> UpdatePolicy:
+        """Returns the update policy of a table."""
+        return self.table_policies.get(table, self.policy)
+
+
+DEFAULT_MEMORY = 1000 * MB
+_CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+# The rest of a container is left to the page cache and to what else runs there.
+_SHARE_OF_CGROUP = 0.8
+
+
+def default_memory(limits: tuple[Path, ...] = _CGROUP_LIMITS) -> int:
+    """Returns the memory budget in bytes: 1 GB, or 80 % of a smaller cgroup."""
+    for path in limits:
+        try:
+            limit = int(path.read_text())
+        except (OSError, ValueError):  # no such cgroup version, or "max"
+            continue
+        return min(DEFAULT_MEMORY, int(limit * _SHARE_OF_CGROUP))
+    return DEFAULT_MEMORY
+
+
+def encoder_threads() -> int:
+    """Returns how many threads encode: one a core; beyond four, sending is what limits."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(4, available or 1))

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from loader.job.limits import ByteBudget, SendWindow, Throttle
+
+
+async def settle() -> None:
+    """Lets every task that can run do so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_bytes_wait_while_others_are_being_sent():
+    budget = ByteBudget(100)
+    await budget.reserve(60)
+    budget.hand_over(60)
+    waiting = asyncio.create_task(budget.reserve(50))
+    await settle()
+    assert not waiting.done()
+    budget.free(60)
+    await waiting
+    assert budget.used == 50
+
+
+async def test_nothing_waits_while_nothing_is_being_sent():
+    budget = ByteBudget(100)
+    for _ in range(5):
+        await budget.reserve(60)
+    assert budget.used == 300
+
+
+async def test_bytes_are_given_first_come_first_served():
+    budget = ByteBudget(100)
+    await budget.reserve(90)
+    budget.hand_over(90)
+    order: list[int] = []
+
+    async def take(amount: int) -> None:
+        await budget.reserve(amount)
+        order.append(amount)
+
+    tasks = [asyncio.create_task(take(amount)) for amount in (50, 5)]
+    await settle()
+    assert order == []
+    budget.free(90)
+    await asyncio.gather(*tasks)
+    assert order == [50, 5]
+
+
+async def test_a_cancelled_waiter_takes_nothing():
+    budget = ByteBudget(100)
+    await budget.reserve(100)
+    budget.hand_over(100)
+    waiting = asyncio.create_task(budget.reserve(50))
+    await settle()
+    waiting.cancel()
+    await settle()
+    budget.free(100)
+    assert budget.used == 0
+
+
+async def test_an_estimate_is_corrected():
+    budget = ByteBudget(100)
+    await budget.reserve(40)
+    budget.correct(40, 70)
+    assert budget.used == 70
+    assert "70 of 100 bytes" in repr(budget)
+
+
+async def test_the_window_moves_with_the_lowest_chunk():
+    window = SendWindow(2)
+    entered = {number: asyncio.create_task(window.enter(number)) for number in range(4)}
+    await settle()
+    assert [task.done() for task in entered.values()] == [True, True, False, False]
+    await window.accepted(1)
+    await settle()
+    assert not entered[2].done()
+    await window.accepted(0)
+    await asyncio.gather(*entered.values())
+
+
+async def test_without_a_window_everything_goes():
+    window = SendWindow(None)
+    await window.enter(1_000_000)
+
+
+@pytest.mark.parametrize("amounts", [[100] * 10, [10, 500, 490]])
+async def test_the_rate_is_kept(amounts):
+    now = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    throttle = Throttle(100.0, clock=lambda: now, sleep=sleep)
+    for amount in amounts:
+        await throttle.spend(amount)
+    # The last bytes may go out at once; all before them have taken their time.
+    assert now == pytest.approx((sum(amounts) - amounts[-1]) / 100.0)

@@ -1,0 +1,40 @@
+"""``--local``: a local server for one run, whose data outlives it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import platformdirs
+
+from loader.api import Connection
+from loader.emulator.process import EmulatorProcess
+
+__all__ = ["local_server", "state_directory"]
+
+_PROJECT = "MicroStrategy Tutorial"
+_USER = "administrator"
+
+
+def state_directory() -> Path:
+    """Returns where a job's files live; ``MSTR_LOADER_STATE`` names another directory."""
+    named = os.environ.get("MSTR_LOADER_STATE")
+    return Path(named) if named else platformdirs.user_state_path("mstr-loader")
+
+
+@contextlib.contextmanager
+def local_server(project: str | None) -> Iterator[tuple[Connection, Path]]:
+    """Starts the server in a process of its own; gives the connection and its DuckDB file.
+
+    The file is the same for every run, so that a dataset of yesterday can be updated today.
+
+    Raises:
+        UsageError: The server could not start (another run uses the file, or the extra is missing).
+    """
+    data = state_directory() / "local"
+    data.mkdir(parents=True, exist_ok=True)
+    with EmulatorProcess("--data", str(data)) as server:
+        connection = Connection(server.url, username=_USER, project=project or _PROJECT)
+        yield connection, data / "emulator.duckdb"

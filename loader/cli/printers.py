@@ -1,0 +1,230 @@
+"""Progress on stderr, results on stdout: bars for people, lines for logs, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from loader.errors import LoaderError
+    from loader.job import LoadPlan, Progress, Result
+
+__all__ = ["Printer", "make_printer", "print_error", "print_plan", "print_result", "size"]
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_STEP = 1000
+
+
+def size(count: float) -> str:
+    """Returns bytes as people read them: 1.23 GB."""
+    unit = 0
+    while count >= _STEP and unit < len(_UNITS) - 1:
+        count /= _STEP
+        unit += 1
+    return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.3g} {_UNITS[unit]}"
+
+
+def clock_time(seconds: float) -> str:
+    """Returns a duration as h:mm:ss, without hours where there are none."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+class Forecast:
+    """Rate and remaining time of a load, from what the server has accepted so far."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began: float | None = None
+
+    def read(self, progress: Progress) -> tuple[float, float | None]:
+        """Returns accepted JSON bytes a second, and the seconds left where the total is known."""
+        now = self._clock()
+        if self._began is None and progress.encoded_bytes:
+            self._began = now
+        if self._began is None or now <= self._began:
+            return 0.0, None
+        rate = progress.accepted_bytes / (now - self._began)
+        total = expected_bytes(progress)
+        if not rate or total is None:
+            return rate, None
+        return rate, max(0.0, total - progress.accepted_bytes) / rate
+
+
+def expected_bytes(progress: Progress) -> float | None:
+    """Returns the JSON bytes of the whole load, as far as the rows encoded so far tell."""
+    if not progress.rows_total or not progress.rows_encoded:
+        return None
+    return progress.encoded_bytes * max(1.0, progress.rows_total / progress.rows_encoded)
+
+
+class Printer(Protocol):
+    """Shows a progress, called about ten times a second."""
+
+    def __enter__(self) -> Self:
+        """Starts showing."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def __call__(self, progress: Progress) -> None:
+        """Shows how far the load is."""
+        ...
+
+
+class LinePrinter:
+    """One plain line at every change of phase and every few seconds: for logs."""
+
+    INTERVAL = 5.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._forecast = Forecast(clock)
+        self._phase: object = None
+        self._due = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __call__(self, progress: Progress) -> None:
+        now = self._clock()
+        rate, left = self._forecast.read(progress)
+        if progress.phase is self._phase and now < self._due:
+            return
+        self._phase = progress.phase
+        self._due = now + self.INTERVAL
+        parts = [str(progress.phase)]
+        if progress.encoded_bytes:
+            total = expected_bytes(progress)
+            parts += [
+                *([f"{100 * progress.accepted_bytes / total:.0f} %"] if total else []),
+                f"encoded {size(progress.encoded_bytes)}",
+                f"sent {size(progress.sent_bytes)}",
+                f"accepted {size(progress.accepted_bytes)}",
+                f"{size(rate)}/s",
+            ]
+            if left is not None:
+                parts.append(f"ETA {clock_time(left)}")
+        print(", ".join(parts), file=sys.stderr, flush=True)
+
+
+class BarPrinter:
+    """Three bars on a terminal: encoded, sent and accepted."""
+
+    def __init__(self) -> None:
+        from rich.console import Console  # noqa: PLC0415 - takes 50 ms that --help does not need
+        from rich.progress import BarColumn, TextColumn  # noqa: PLC0415 - the same
+        from rich.progress import Progress as Bars  # noqa: PLC0415 - the same
+
+        self._forecast = Forecast()
+        self._bars = Bars(
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            auto_refresh=False,
+        )
+        self._tasks = [
+            self._bars.add_task(name, total=None, note="")
+            for name in ("encoded", "sent", "accepted")
+        ]
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        rate, left = self._forecast.read(progress)
+        total = expected_bytes(progress)
+        counts = (progress.encoded_bytes, progress.sent_bytes, progress.accepted_bytes)
+        notes = [size(count) for count in counts]
+        notes[-1] += f", {size(rate)}/s"
+        if left is not None and progress.phase == "loading":
+            notes[-1] += f", ETA {clock_time(left)}"
+        notes[-1] += f", {progress.phase}"
+        for task, count, note in zip(self._tasks, counts, notes, strict=True):
+            self._bars.update(task, completed=count, total=total, note=note)
+        self._bars.refresh()
+
+
+def make_printer() -> Printer:
+    """Returns bars where stderr is a terminal, else lines."""
+    return BarPrinter() if sys.stderr.isatty() else LinePrinter()
+
+
+def print_result(result: Result, *, as_json: bool) -> None:
+    """Prints a result: one JSON object, or a few lines and the error."""
+    if as_json:
+        print(json.dumps(result.as_dict()), flush=True)
+        return
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if result.error is not None:
+        print_error(result.error)
+        return
+    rate = result.json_bytes / result.seconds if result.seconds else 0.0
+    print(
+        f"{result.status}: {result.rows:,} rows in {result.chunks} chunks, "
+        f"{size(result.json_bytes)} of JSON in {result.seconds:.1f} s ({size(rate)}/s)"
+    )
+    print(f"dataset: {result.dataset} ({result.dataset_id})", flush=True)
+
+
+def print_error(error: LoaderError) -> None:
+    """Prints one message and its hint."""
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+
+
+def print_plan(plan: LoadPlan, *, as_json: bool) -> None:
+    """Prints a plan: one JSON object, or tables of columns, sizes and memory."""
+    if as_json:
+        print(json.dumps(plan.as_dict()), flush=True)
+        return
+    print(f"dataset {plan.model.name}")
+    for table in plan.tables:
+        print(
+            f"\ntable {table.table.name}: policy {table.policy}, "
+            f"{table.files} file{'s' if table.files != 1 else ''}, "
+            + (f"{table.rows:,} rows" if table.rows is not None else "rows known after reading")
+        )
+        width = max(len(column.name) for column in table.table.columns)
+        for column in table.table.columns:
+            print(
+                f"  {column.name:<{width}}  {column.data_type:<10}  {column.role:<9}  "
+                f"{column.source_type}"
+            )
+        if table.json_bytes is not None:
+            print(
+                f"  about {size(table.json_bytes)} of JSON "
+                f"({table.row_bytes or 0:.0f} bytes a row), about {table.chunks} "
+                f"chunk{'s' if table.chunks != 1 else ''}"
+            )
+        elif table.row_bytes is not None:
+            print(f"  about {table.row_bytes:.0f} bytes of JSON a row")
+        if not table.rereadable:
+            print("  can be read only once: a lost upload session cannot be repeated")
+    print(
+        f"\n{plan.orientation.lower()} orientation, chunks of about {size(plan.chunk_target)}, "
+        f"{plan.memory.concurrency} at once"
+    )
+    print(f"memory: {plan.memory.formula()}")
+    for warning in plan.warnings:
+        print(f"warning: {warning}", file=sys.stderr)

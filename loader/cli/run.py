@@ -1,0 +1,102 @@
+"""Runs a load for the command line: signals, progress, the result and its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from loader.api import Connection
+from loader.cli.printers import make_printer, print_result
+from loader.errors import Interrupted, LoaderError
+from loader.job import (
+    Load,
+    LoadOptions,
+    Progress,
+    Result,
+    Status,
+    interpret,
+    prepare,
+    reporting,
+    status_of,
+)
+from loader.job.eventloop import loop_factory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["run_push"]
+
+
+class _Run:
+    """One push, whose state a signal handler can see at any time."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._result = Result()
+        self._signals = 0
+
+    def push(self, sources: Sequence[str], connection: Connection, options: LoadOptions) -> Result:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            try:
+                runner.run(self._push(sources, connection, options))
+            except asyncio.CancelledError:
+                if self._result.error is None:
+                    self._result.status = Status.INTERRUPTED
+                    self._result.error = Interrupted("stopped before anything was sent")
+        return self._result
+
+    async def _push(
+        self, sources: Sequence[str], connection: Connection, options: LoadOptions
+    ) -> None:
+        progress = Progress()
+        with self._signals_cancel(), make_printer() as printer:
+            async with reporting(progress, printer):
+                try:
+                    prepared = await asyncio.to_thread(prepare, sources, *interpret(options))
+                except LoaderError as error:
+                    self._result.status, self._result.error = status_of(error), error
+                    return
+                load = Load(prepared, connection, progress)
+                self._result = load.result
+                await load.run()
+
+    @contextlib.contextmanager
+    def _signals_cancel(self) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM stops cleanly, the second at once."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+
+        def stop() -> None:
+            self._signals += 1
+            if self._signals == 1:
+                print("\nstopping; again to stop at once", file=sys.stderr)
+                task.cancel()
+                return
+            self._result.status = Status.INTERRUPTED
+            self._result.error = Interrupted(
+                "stopped at once; the upload session is left to the server"
+            )
+            print_result(self._result, as_json=self._as_json)
+            # Threads in the middle of a read cannot be waited for.
+            os._exit(self._result.exit_code)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
+def run_push(
+    sources: Sequence[str], connection: Connection, options: LoadOptions, *, as_json: bool
+) -> Result:
+    """Runs a push to its end, whatever the end is."""
+    return _Run(as_json).push(sources, connection, options)

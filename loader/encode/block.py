@@ -14,7 +14,8 @@ from loader.encode.base64 import Segment
 from loader.encode.numbers import numpy_json
 from loader.encode.orientation import Orientation
 from loader.encode.refusal import ValueRefused
-from loader.encode.texts import texts
+from loader.encode.strings import escape_rows, plain
+from loader.encode.texts import compact, texts
 from loader.errors import BadValue
 from loader.model import DataType, Table
 from loader.model.types import storage_type
@@ -144,6 +145,11 @@ def column_json(array: pa.Array, data_type: DataType) -> Segment:
         if array.null_count:
             array = pc.fill_null(array, float("nan"))
         return numpy_json(array)
+    array = compact(array)
+    if pt.is_string(array.type) and data_type is DataType.STRING and not array.null_count:
+        array = plain(array)
+        if not len(escape_rows(array)):
+            return b"".join((b'"', _join(array, '","'), b'"'))
     return _join(texts(array, data_type), ",")
 
 

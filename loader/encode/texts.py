@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
@@ -12,7 +15,7 @@ from loader.encode.nested import is_nested, nested
 from loader.encode.strings import fill_null, quote
 from loader.model.types import DataType, data_type_of, is_text
 
-__all__ = ["texts"]
+__all__ = ["compact", "texts"]
 
 # Below this many values the look at a sample costs more than it saves.
 _WORTH_A_SAMPLE = 2048
@@ -31,12 +34,19 @@ def texts(array: pa.Array, data_type: DataType | None = None) -> pa.Array:
     Raises:
         ValueRefused: A value that has no text under the rules of the type table.
     """
-    array = _unwrapped(array)
+    array = compact(array)
+    if not pt.is_dictionary(array.type):
+        return _plain_texts(array, data_type)
+    if not len(array.dictionary):
+        return pa.array(["null"] * len(array), pa.string())
+    values = _plain_texts(unwrapped(array.dictionary), data_type)
+    return fill_null(values.take(array.indices))
+
+
+def _plain_texts(array: pa.Array, data_type: DataType | None) -> pa.Array:
     arrow = array.type
-    if pt.is_dictionary(arrow):
-        if not len(array.dictionary):
-            return pa.array(["null"] * len(array), pa.string())
-        return fill_null(texts(array.dictionary, data_type).take(array.indices))
+    if pt.is_dictionary(arrow):  # a dictionary of dictionaries
+        return texts(array, data_type)
     if pt.is_null(arrow):
         return pa.array(["null"] * len(array), pa.string())
     if is_nested(arrow):
@@ -52,12 +62,12 @@ def texts(array: pa.Array, data_type: DataType | None = None) -> pa.Array:
 def _as_strings(values: pa.Array) -> pa.Array:
     """Turns the JSON of numbers, booleans and times into JSON strings of the same text."""
     as_is = pc.or_(pc.starts_with(values, '"'), pc.equal(values, "null"))
-    return pc.if_else(as_is, values, _quoted_plain(values))
+    return pc.if_else(as_is, values, _quoted(values))
 
 
 def _member_texts(array: pa.Array) -> pa.Array:
     """Returns the JSON texts of values inside a nested one, where JSON needs no wrapping."""
-    array = _unwrapped(array)
+    array = unwrapped(array)
     if pt.is_dictionary(array.type):
         array = array.dictionary_decode()
         return _member_texts(array)
@@ -66,8 +76,8 @@ def _member_texts(array: pa.Array) -> pa.Array:
     return texts(array)
 
 
-def _unwrapped(array: pa.Array) -> pa.Array:
-    """Returns the array that a run-end-encoded or extension array stands for."""
+def unwrapped(array: pa.Array) -> pa.Array:
+    """Returns the plain array that a run-end-encoded, extension or view array stands for."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     while True:
@@ -78,59 +88,44 @@ def _unwrapped(array: pa.Array) -> pa.Array:
         ):
             is_bool = isinstance(array.type, pa.Bool8Type)
             array = array.storage.cast(pa.bool_()) if is_bool else array.storage
+        elif pt.is_string_view(array.type) or pt.is_large_string(array.type):
+            array = array.cast(pa.string())
         else:
             return array
 
 
+def compact(array: pa.Array) -> pa.Array:
+    """Returns the array unwrapped, as a dictionary where writing each value once is worth it.
+
+    The text of a decimal, a time or a string costs tens of nanoseconds. Dates of fewer days than
+    rows repeat for sure; for other types a sample tells, and a wrong guess costs time, no byte.
+    """
+    array = unwrapped(array)
+    arrow = array.type
+    if len(array) < _WORTH_A_SAMPLE:
+        return array
+    if pt.is_date32(arrow):
+        days = array.view(pa.int32())
+        bounds = pc.min_max(days)
+        first, last = bounds["min"].as_py(), bounds["max"].as_py()
+        if first is None or last - first >= len(array):
+            return array
+        every_day = pa.array(np.arange(first, last + 1, dtype=np.int32)).view(arrow)
+        return pa.DictionaryArray.from_arrays(pc.subtract(days, first), every_day)
+    sampled = pt.is_decimal128(arrow) or pt.is_timestamp(arrow) or pt.is_string(arrow)
+    if sampled and len(pc.unique(array.slice(0, _SAMPLE))) <= _FEW:
+        return array.dictionary_encode()
+    return array
+
+
 def _scalar_texts(array: pa.Array) -> pa.Array:
-    arrow = array.type
-    if pt.is_integer(arrow):
-        return fill_null(numbers.integers(array))
-    if pt.is_floating(arrow):
-        return numbers.floats(array)
-    if pt.is_boolean(arrow):
-        return fill_null(array.cast(pa.string()))
-    if pt.is_duration(arrow):
-        return fill_null(numbers.integers(array.cast(pa.int64())))
-    # From here on a text costs tens of nanoseconds: worth writing each distinct value only once.
-    if _few_distinct(array):
-        encoded = array.dictionary_encode()
-        return fill_null(_costly_texts(encoded.dictionary).take(encoded.indices))
-    return fill_null(_costly_texts(array))
+    for matches, write in _WRITERS:
+        if matches(array.type):
+            return fill_null(write(array))
+    return fill_null(_quoted(_base64(array)))
 
 
-def _costly_texts(array: pa.Array) -> pa.Array:
-    arrow = array.type
-    if pt.is_decimal(arrow):
-        return numbers.decimals(array)
-    if is_text(arrow):
-        return quote(array)
-    if pt.is_date(arrow):
-        return _quoted_plain(temporal.dates(array))
-    if pt.is_time(arrow):
-        return _quoted_plain(temporal.times(array))
-    if pt.is_timestamp(arrow):
-        return _quoted_plain(temporal.timestamps(array))
-    if isinstance(arrow, pa.UuidType):
-        return _quoted_plain(_uuids(array))
-    return _quoted_plain(_base64(array))
-
-
-def _few_distinct(array: pa.Array) -> bool:
-    """Whether a sample says that values repeat; a wrong guess costs time, never a byte."""
-    arrow = array.type
-    if len(array) < _WORTH_A_SAMPLE or not (
-        pt.is_decimal128(arrow)
-        or pt.is_date(arrow)
-        or pt.is_timestamp(arrow)
-        or pt.is_string(arrow)
-        or pt.is_large_string(arrow)
-    ):
-        return False
-    return len(pc.unique(array.slice(0, _SAMPLE))) <= _FEW
-
-
-def _quoted_plain(array: pa.Array) -> pa.Array:
+def _quoted(array: pa.Array) -> pa.Array:
     """Wraps texts that are known to hold nothing to escape."""
     return pc.binary_join_element_wise('"', array, '"', "")
 
@@ -143,3 +138,30 @@ def _base64(array: pa.Array) -> pa.Array:
 def _uuids(array: pa.Array) -> pa.Array:
     written = [None if value is None else str(value) for value in array.to_pylist()]
     return pa.array(written, pa.string())
+
+
+def _durations(array: pa.Array) -> pa.Array:
+    return numbers.integers(array.cast(pa.int64()))
+
+
+def _booleans(array: pa.Array) -> pa.Array:
+    return array.cast(pa.string())
+
+
+def _is_uuid(arrow: pa.DataType) -> bool:
+    return isinstance(arrow, pa.UuidType)
+
+
+# Who writes which type; binary of every kind is what is left.
+_WRITERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], pa.Array]], ...] = (
+    (pt.is_integer, numbers.integers),
+    (pt.is_floating, numbers.floats),
+    (pt.is_boolean, _booleans),
+    (pt.is_duration, _durations),
+    (pt.is_decimal, numbers.decimals),
+    (is_text, quote),
+    (pt.is_date, lambda array: _quoted(temporal.dates(array))),
+    (pt.is_time, lambda array: _quoted(temporal.times(array))),
+    (pt.is_timestamp, lambda array: _quoted(temporal.timestamps(array))),
+    (_is_uuid, lambda array: _quoted(_uuids(array))),
+)

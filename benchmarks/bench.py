@@ -8,6 +8,7 @@ benchmarks/results.json. Only ratios mean something on a shared machine.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -114,10 +115,8 @@ def ready_rows(file: Path) -> Callable[[], tuple[int, int, float]]:
     """The limit of a Python serialiser: orjson on rows that are Python objects already."""
     table = next(pq.ParquetFile(file).iter_batches(batch_size=READY_ROWS))
     columns = [
-        [str(value) if name_is_decimal else value for value in column.to_pylist()]
-        for column, name_is_decimal in (
-            (column, pa.types.is_decimal(column.type)) for column in table.columns
-        )
+        [str(value) if pa.types.is_decimal(column.type) else value for value in column.to_pylist()]
+        for column in table.columns
     ]
     rows = [list(row) for row in zip(*columns, strict=True)]
 
@@ -156,13 +155,13 @@ def contenders(url: str, file: Path) -> list[Contender]:
     """Everything that is measured, limits last."""
     found = [Contender("mstrio-py, first million rows", lambda: vendor(url, file))]
     for orientation in ("column", "row"):
-        for concurrency in (1, 2, 4):
-            found.append(
-                Contender(
-                    f"push, {orientation}s, concurrency {concurrency}",
-                    lambda o=orientation, c=concurrency: ours(url, file, o, c),
-                )
+        found += [
+            Contender(
+                f"push, {orientation}s, concurrency {concurrency}",
+                functools.partial(ours, url, file, orientation, concurrency),
             )
+            for concurrency in (1, 2, 4)
+        ]
     found += [
         Contender("reading the Parquet alone, one thread", lambda: reading(file)),
         Contender("orjson alone on ready rows", ready_rows(file)),

@@ -1,4 +1,4 @@
-"""The demo: a real file into a local server of its own process, published, compared value by value."""
+"""The demo: a real file into a local server, published, and compared value by value."""
 
 from __future__ import annotations
 
@@ -44,12 +44,14 @@ def differences(database: Path, schema: str, table: str, file: Path) -> tuple[in
     how often a row occurs.
     """
     with duckdb.connect(str(database), read_only=True) as connection:
-        stored = f'SELECT * FROM "{schema}"."{table}"'
-        source = f"SELECT * FROM read_parquet('{str(file).replace(chr(39), chr(39) * 2)}')"
+        quoted = str(file).replace("'", "''")
+        stored = f'FROM "{schema}"."{table}"'
+        source = f"FROM read_parquet('{quoted}')"
         counts = []
         for left, right in ((source, stored), (stored, source)):
-            query = f"SELECT count(*) FROM ({left} EXCEPT ALL {right})"  # noqa: S608 - our own names
-            row = connection.execute(query).fetchone()
+            row = connection.execute(
+                f"SELECT count(*) FROM ({left} EXCEPT ALL {right})"  # noqa: S608 - our own names
+            ).fetchone()
             assert row is not None
             counts.append(row[0])
     return counts[0], counts[1]
@@ -66,10 +68,10 @@ def main() -> None:
     with EmulatorProcess("--data", str(arguments.data)) as server:
         print(f"local server: {server.url} (process {server.pid})")
         result = push(server.url, arguments.file)
-    rate = result["json_bytes"] / result["seconds"] / 1e6
+    size, seconds = result["json_bytes"] / 1e6, result["seconds"]
     print(
         f"{result['status']}: {result['rows']:,} rows, {result['chunks']} chunks, "
-        f"{result['json_bytes'] / 1e6:,.0f} MB of JSON in {result['seconds']:.1f} s, {rate:.0f} MB/s"
+        f"{size:,.0f} MB of JSON in {seconds:.1f} s, {size / seconds:.0f} MB/s"
     )
     database = arguments.data / "emulator.duckdb"
     print(f"comparing {database} with {arguments.file}, both ways …", flush=True)

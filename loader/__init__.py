@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loader.api import Connection, LoginMode
+    from loader.encode import Orientation
     from loader.errors import LoaderError
     from loader.job import (
         LoadPlan,
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
         push,
         push_sync,
     )
-    from loader.encode import Orientation
     from loader.model import DataType
 
 __version__ = "0.1.0"

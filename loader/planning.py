@@ -122,7 +122,7 @@ class Cutter:
         return too_large, too_small, abs(size - rules.target)
 
 
-# Measured with `benchmarks/memory.py` on Linux x86_64; see docs/performance.md.
+# Measured with `benchmarks/memory.py`; benchmarks/README.md has the figures.
 BASE = 200 * MB
 READER = 160 * MB
 ENCODER = 25 * MB

@@ -117,7 +117,7 @@ def _list(array: pa.Array) -> Widths:
     members = array.flatten()
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
     ends = np.cumsum(lengths.astype(np.int64))
-    running = np.concatenate(
-        [[0], np.cumsum(np.broadcast_to(_widths(members), (len(members),)) + 1)]
-    )
-    return running[ends] - running[ends - lengths] + 2 * _QUOTES
+    per_member: Widths = np.broadcast_to(_widths(members), (len(members),))
+    running = np.concatenate([np.zeros(1, np.int64), np.cumsum(per_member + 1)])
+    widths: Widths = running[ends] - running[ends - lengths] + 2 * _QUOTES
+    return widths

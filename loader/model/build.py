@@ -132,7 +132,7 @@ def _check_shared(model: DatasetModel) -> None:
             if (other.role, other.data_type) != (column.role, column.data_type):
                 raise NameRefused(
                     f"column {column.name!r} is {_described(other)} in table {other_table.name!r} "
-                    f"and {_described(column)} in {table.name!r}; a dataset knows one object of a name",
+                    f"and {_described(column)} in {table.name!r}; a name is one object",
                     hint=f"make them alike with --type {table.name}.{column.name}=…, "
                     "--attribute or --metric, or rename one at the source",
                     column=column.name,

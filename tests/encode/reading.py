@@ -42,6 +42,8 @@ def encode(batch: pa.RecordBatch, orientation: Orientation, cuts: list[int] | No
 class Number(str):
     """A JSON number, kept as its text."""
 
+    __slots__ = ()
+
 
 def read(text: bytes) -> list:
     def refuse(constant: str) -> None:

@@ -76,7 +76,7 @@ def test_repeated_values_take_the_same_way_as_distinct_ones():
         (-0.0, pa.float64(), "-0.0"),
         (2**64 - 1, pa.uint64(), "18446744073709551615"),
         (decimal.Decimal("1E-10"), pa.decimal128(12, 10), "0.0000000001"),
-        (decimal.Decimal("12000"), pa.decimal128(5, -3), "12000"),
+        (decimal.Decimal(12000), pa.decimal128(5, -3), "12000"),
         ('a"b\\c\n\x01é\U0001f600', pa.string(), '"a\\"b\\\\c\\n\\u0001é\U0001f600"'),
         (b"\x00\xff", pa.binary(), '"AP8="'),
     ],

@@ -40,9 +40,9 @@ class Server:
     async def sleep(self, seconds):
         self.now += seconds
 
-    async def run(self, timeout=60.0):
+    async def run(self):
         return await publish_and_wait(
-            self, "d", "s", timeout=timeout, clock=lambda: self.now, sleep=self.sleep
+            self, "d", "s", timeout=60.0, clock=lambda: self.now, sleep=self.sleep
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,22 +31,29 @@ class Block:
 
 def blocks(
     batches: Iterable[Batch], prepare: Callable[[Batch], Batch], block_bytes: int
-) -> Iterator[Block]:
+) -> Generator[Block, None, None]:
     """Yields blocks of about ``block_bytes`` of JSON, of at least one row.
 
-    A block ends with the row that fills it, counted from the end of the block before: how the
-    reader batches does not matter, so a second reading cuts at the same rows.
+    A block ends with the row that fills it, counted from the end of the block before; a row that
+    would fill one by itself is a block of its own. How the reader batches does not matter, so a
+    second reading cuts at the same rows.
     """
     parts: list[Batch] = []
     rows = width = 0
     for batch in batches:
         whole = prepare(batch)
-        ends = np.cumsum(row_widths(whole.data))
+        widths = row_widths(whole.data)
+        ends = np.cumsum(widths)
+        wide = np.append(np.flatnonzero(widths >= block_bytes), whole.data.num_rows)
         start = 0
         while start < whole.data.num_rows:
+            next_wide = int(wide[np.searchsorted(wide, start)])
+            if next_wide == start and parts:
+                yield Block(tuple(parts), width)
+                parts, rows, width = [], 0, 0
             before = int(ends[start - 1]) if start else 0
             full = int(np.searchsorted(ends, before + block_bytes - width)) + 1
-            stop = min(full, start + MOST_ROWS - rows, whole.data.num_rows)
+            stop = min(full, start + MOST_ROWS - rows, max(next_wide, start + 1))
             parts.append(_slice(whole, start, stop))
             rows += stop - start
             width += int(ends[stop - 1]) - before

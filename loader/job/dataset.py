@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from loader.api import Client, DatasetTables
+from loader.api import Client, DatasetRef, DatasetTables
 from loader.errors import (
     AmbiguousDataset,
     ModelMismatch,
@@ -50,13 +50,13 @@ async def resolve_dataset(client: Client, model: DatasetModel, settings: LoadSet
         UnknownDataset: ``dataset_id`` names none.
         AmbiguousDataset: Several datasets of the folder have that name.
         ModelMismatch: The existing dataset has other tables or columns.
-        UsageError: ``overwrite`` with a policy other than replace.
+        UsageError: ``overwrite`` with a policy other than replace, or ``folder_id`` names no folder.
     """
     if settings.dataset_id is not None:
         return await _by_id(client, model, settings.dataset_id)
     found = [
         dataset
-        for dataset in await client.folder_datasets(settings.folder_id)
+        for dataset in await _in_folder(client, settings.folder_id)
         if dataset.name == model.name
     ]
     if len(found) > 1:
@@ -70,6 +70,19 @@ async def resolve_dataset(client: Client, model: DatasetModel, settings: LoadSet
     if settings.overwrite:
         return await _overwrite(client, model, settings, found[0].id)
     return await _by_id(client, model, found[0].id)
+
+
+async def _in_folder(client: Client, folder_id: str | None) -> list[DatasetRef]:
+    try:
+        return await client.folder_datasets(folder_id)
+    except NotFound as error:
+        if folder_id is None:
+            raise
+        raise UsageError(
+            f"the project has no folder with the id {folder_id!r}: {error.message}",
+            hint="copy the id from the folder's properties, or leave out --folder-id for My Reports",
+            folder_id=folder_id,
+        ) from error
 
 
 async def _create(client: Client, model: DatasetModel, settings: LoadSettings) -> Target:
@@ -123,10 +136,11 @@ async def _by_id(client: Client, model: DatasetModel, dataset_id: str) -> Target
         ) from error
     found = differences(model, _columns(existing))
     if found:
+        name = existing.name or model.name
         more = len(found) - _SHOWN
         shown = "; ".join(found[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         raise ModelMismatch(
-            f"the source does not fit the dataset {existing.name or model.name!r} ({dataset_id}): {shown}",
+            f"the source does not fit the dataset {name!r} ({dataset_id}): {shown}",
             hint="load into a new dataset with --dataset NAME, rename tables with TABLE=PATH, "
             "set types with --type, or re-create the definition with --overwrite",
             dataset_id=dataset_id,

@@ -9,7 +9,17 @@ from collections.abc import Awaitable, Callable
 
 from loader.api import Client, Connection, UploadTable
 from loader.encode import Chunk
-from loader.errors import ApiError, Interrupted, LoaderError, PublishFailed, Unreachable, UsageError
+from loader.errors import (
+    ApiError,
+    Interrupted,
+    LoaderError,
+    OutcomeUnknown,
+    PublishFailed,
+    Recovery,
+    Refused,
+    Unreachable,
+    UsageError,
+)
 from loader.job.dataset import Target, resolve_dataset
 from loader.job.limits import Throttle
 from loader.job.pipeline import Pipeline
@@ -70,6 +80,7 @@ class Load:
         except LoaderError as error:
             self.result.status = status_of(error)
             self.result.error = error
+            error.hint = error.hint or self._way_on(error)
         except asyncio.CancelledError:
             self.result.status = Status.INTERRUPTED
             self.result.error = self._interrupted()
@@ -91,7 +102,7 @@ class Load:
             closing.push_async_exit(self._discard_unless_used(client, target))
             self.result.dataset_id, self.result.dataset = target.id, target.name
             self.result.warnings += target.warnings
-            session = await client.open_upload_session(target.id, self._upload_tables())
+            session = await self._open_session(client, target)
             closing.push_async_callback(
                 self._close,
                 "delete the upload session",
@@ -107,6 +118,16 @@ class Load:
                 "no project was named", hint=f"--project NAME or MSTR_PROJECT; there are: {names}"
             )
         await client.select_project(self._connection.project)
+
+    async def _open_session(self, client: Client, target: Target) -> str:
+        try:
+            return await client.open_upload_session(target.id, self._upload_tables())
+        except Refused as error:
+            error.hint = error.hint or (
+                "a dataset takes one upload session at a time: another load may be running, or may "
+                "have died without deleting its own, which ends when its login times out"
+            )
+            raise
 
     def _upload_tables(self) -> list[UploadTable]:
         return [
@@ -152,7 +173,7 @@ class Load:
         if not self._settings.publish:
             self.result.status = Status.UPLOADED
             self.result.warnings.append(
-                "not published, as asked; the upload session was deleted and its data discarded"
+                "not published, as asked: what was uploaded is discarded, a new dataset too"
             )
             return
         self.progress.phase = Phase.PUBLISHING
@@ -175,12 +196,14 @@ class Load:
             unpublished = self.progress.phase is not Phase.PUBLISHING or isinstance(
                 error, (ApiError, Unreachable, PublishFailed)
             )
-            if target.created and error is not None and unpublished:
-                await self._close(
-                    "delete the new dataset", lambda: client.delete_dataset(target.id)
-                )
+            if target.created and unpublished:
+                await self._close("delete the new dataset", lambda: self._delete(client, target))
 
         return discard
+
+    async def _delete(self, client: Client, target: Target) -> None:
+        await client.delete_dataset(target.id)
+        self.result.dataset_id = None
 
     async def _close(self, aim: str, call: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -190,6 +213,14 @@ class Load:
             self.result.warnings.append(f"could not {aim}: no answer in {CLOSING_TIMEOUT:.0f} s")
         except LoaderError as error:
             self.result.warnings.append(f"could not {aim}: {error.message}")
+
+    def _way_on(self, error: LoaderError) -> str | None:
+        """Returns a hint for an error that came without one."""
+        if isinstance(error, OutcomeUnknown | UsageError):
+            return None
+        if error.recovery is Recovery.NONE:
+            return "nothing was published; the server's own logs may say more than its answer"
+        return "nothing was published; run the same command again to start over"
 
     def _interrupted(self) -> Interrupted:
         if self.progress.phase is Phase.PUBLISHING:

@@ -47,7 +47,8 @@ def test_blocks_end_at_the_same_rows_however_the_reader_batches(lengths, data, s
 
 def test_a_row_wider_than_a_block_is_a_block():
     table = pa.RecordBatch.from_pydict({"s": ["a", "b" * 1000, "c"]})
-    assert positions(table, [], 100) == [(0, 2), (2, 1)]
+    assert positions(table, [], 100) == [(0, 1), (1, 1), (2, 1)]
+    assert positions(table, [2], 100) == [(0, 1), (1, 1), (2, 1)]
 
 
 def test_narrow_rows_are_limited_too():

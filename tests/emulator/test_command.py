@@ -1,0 +1,63 @@
+"""The command ``mstr-loader emulator``: its options, and what it says when it cannot run."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import inspect
+
+import pytest
+
+from loader.cli.emulator import emulator
+from loader.emulator import EmulatorOptions, Ingest
+from loader.errors import UsageError
+
+
+def test_every_setting_is_an_option_with_the_same_default():
+    parameters = inspect.signature(emulator).parameters
+    for setting in dataclasses.fields(EmulatorOptions):
+        if setting.name in ("password", "api_token"):  # from a file or the environment
+            continue
+        assert parameters[setting.name].default == setting.default, setting.name
+
+
+def test_every_option_has_help():
+    for name, parameter in inspect.signature(emulator, eval_str=True).parameters.items():
+        assert parameter.annotation.__metadata__[0].help, name
+
+
+def test_without_the_extra(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="needs duckdb and msgspec") as error:
+        emulator(port=0)
+    assert error.value.hint == "pip install 'mstr-loader[emulator]'"
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"port": 65536}, "--port 65536"),
+        ({"port": -1}, "--port -1"),
+        ({"username": ""}, "--username"),
+        ({"window": 0}, "--window 0"),
+        ({"window": 4}, "--window 4 has no meaning with --order free"),
+        ({"latency": -1.0}, "--latency -1.0"),
+        ({"publish_time": float("nan")}, "--publish-time nan"),
+        ({"bandwidth": 0.0}, "--bandwidth 0.0"),
+        ({"ingest_rate": -2.0}, "--ingest-rate -2.0"),
+        ({"session_timeout": 0.0}, "--session-timeout"),
+        ({"max_body": float("inf")}, "--max-body inf"),
+        ({"tls_key": "key.pem"}, "--tls-key needs --tls-cert"),
+        ({"data": "there", "ingest": "sink"}, "--ingest sink keeps nothing"),
+        ({"order": "random"}, "--order 'random' is unknown"),
+    ],
+)
+def test_settings_that_cannot_work(settings, says):
+    with pytest.raises(UsageError) as error:
+        EmulatorOptions(**settings)
+    assert says in error.value.message
+    assert error.value.hint
+
+
+def test_choices_may_be_given_as_texts():
+    assert EmulatorOptions(ingest="sink").ingest is Ingest.SINK

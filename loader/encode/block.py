@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from loader.encode.base64 import Segment
+from loader.encode.joins import constant, join
 from loader.encode.numbers import numpy_json
 from loader.encode.orientation import Orientation
 from loader.encode.refusal import ValueRefused
@@ -149,19 +150,13 @@ def column_json(array: pa.Array, data_type: DataType) -> Segment:
     if pt.is_string(array.type) and data_type is DataType.STRING and not array.null_count:
         array = plain(array)
         if not len(escape_rows(array)):
-            return b"".join((b'"', _join(array, '","'), b'"'))
-    return _join(texts(array, data_type), ",")
+            return b"".join((b'"', join(array, '","'), b'"'))
+    return join(texts(array, data_type), ",")
 
 
 def _rows_json(columns: Sequence[pa.Array]) -> Segment:
-    rows = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, ",")
-    return b"".join((b"[", _join(rows, "],["), b"]"))
-
-
-def _join(array: pa.Array, separator: str) -> memoryview:
-    whole = pa.ListArray.from_arrays(pa.array([0, len(array)], pa.int32()), array)
-    # Arrow calls its octets signed; everything downstream wants plain bytes.
-    return memoryview(pc.binary_join(whole, separator)[0].as_buffer()).cast("B")
+    rows = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, constant(","))
+    return b"".join((b"[", join(rows, "],["), b"]"))
 
 
 _NUMPY_TYPES = frozenset(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from loader.encode.joins import concat, constant
 from loader.encode.strings import fill_null
 
 __all__ = ["is_nested", "nested"]
@@ -57,7 +58,7 @@ def _map(array: pa.Array, texts: Texts) -> pa.Array:
     if pc.any(bare).as_py():
         wrapped = [orjson.dumps(key).decode() for key in keys.filter(bare).to_pylist()]
         keys = pc.replace_with_mask(keys, bare, pa.array(wrapped, pa.string()))
-    members = pc.binary_join_element_wise(keys, texts(pairs.field(1)), ":")
+    members = concat(keys, ":", texts(pairs.field(1)))
     return _joined(entries, members, "{", "}")
 
 
@@ -65,8 +66,8 @@ def _joined(lists: pa.Array, members: pa.Array, opening: str, closing: str) -> p
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     regrouped = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), members)
-    joined = pc.binary_join(regrouped, ",")
-    return pc.binary_join_element_wise(opening, joined, closing, "")
+    joined = pc.binary_join(regrouped, constant(","))
+    return concat(opening, joined, closing)
 
 
 def _struct(array: pa.Array, texts: Texts) -> pa.Array:
@@ -77,7 +78,7 @@ def _struct(array: pa.Array, texts: Texts) -> pa.Array:
         parts += [f"{',' if position else ''}{name}:", texts(child)]
     if len(parts) == 1:
         return pa.array(["{}"] * len(array), pa.string())
-    return pc.binary_join_element_wise(*parts, "}", "")
+    return concat(*parts, "}")
 
 
 def _union(array: pa.Array, texts: Texts) -> pa.Array:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from loader.encode.joins import concat
 from loader.encode.refusal import ValueRefused
 
 __all__ = ["dates", "times", "timestamps"]
@@ -18,6 +19,9 @@ _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 # ISO 8601 without agreement between the parties ends at four digits of year.
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 _DAY = 86_400
+
+# Between the day and the time, where Arrow writes a space.
+_SPACE_TO_T = pc.ReplaceSliceOptions(len("YYYY-MM-DD"), len("YYYY-MM-DD") + 1, "T")
 
 
 def dates(array: pa.Array) -> pa.Array:
@@ -55,9 +59,9 @@ def timestamps(array: pa.Array) -> pa.Array:
     whole, fraction = _split(array.view(pa.int64()), array.type.unit)
     _check_range(whole, _FIRST_DAY * _DAY, (_LAST_DAY + 1) * _DAY - 1, "timestamp")
     spaced = whole.view(pa.timestamp("s")).cast(pa.string())
-    texts = pc.binary_replace_slice(spaced, len("YYYY-MM-DD"), len("YYYY-MM-DD") + 1, "T")
+    texts = pc.binary_replace_slice(spaced, options=_SPACE_TO_T)
     texts = _append_fraction(texts, fraction, array.type.unit)
-    return pc.binary_join_element_wise(texts, "Z", "") if array.type.tz else texts
+    return concat(texts, "Z") if array.type.tz else texts
 
 
 def _split(values: pa.Array, unit: str) -> tuple[pa.Array, npt.NDArray[np.int64] | None]:
@@ -83,10 +87,7 @@ def _append_fraction(
     )
     choices = [
         texts,
-        *(
-            pc.binary_join_element_wise(texts, pc.utf8_slice_codeunits(digits, 0, length), ".")
-            for length in (3, 6, 9)
-        ),
+        *(concat(texts, ".", pc.utf8_slice_codeunits(digits, 0, length)) for length in (3, 6, 9)),
     ]
     return pc.choose(pa.array(needed, pa.int64()), *choices)
 

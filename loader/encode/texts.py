@@ -11,6 +11,7 @@ import pyarrow.types as pt
 import pybase64
 
 from loader.encode import numbers, temporal
+from loader.encode.joins import concat, constant
 from loader.encode.nested import is_nested, nested
 from loader.encode.strings import fill_null, quote
 from loader.model.types import DataType, data_type_of, is_text
@@ -61,7 +62,7 @@ def _plain_texts(array: pa.Array, data_type: DataType | None) -> pa.Array:
 
 def _as_strings(values: pa.Array) -> pa.Array:
     """Turns the JSON of numbers, booleans and times into JSON strings of the same text."""
-    as_is = pc.or_(pc.starts_with(values, '"'), pc.equal(values, "null"))
+    as_is = pc.or_(pc.starts_with(values, '"'), pc.equal(values, constant("null")))
     return pc.if_else(as_is, values, _quoted(values))
 
 
@@ -127,7 +128,7 @@ def _scalar_texts(array: pa.Array) -> pa.Array:
 
 def _quoted(array: pa.Array) -> pa.Array:
     """Wraps texts that are known to hold nothing to escape."""
-    return pc.binary_join_element_wise('"', array, '"', "")
+    return concat('"', array, '"')
 
 
 def _base64(array: pa.Array) -> pa.Array:

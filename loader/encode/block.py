@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -85,9 +86,7 @@ class BlockEncoder:
         by_column = self._orientation is Orientation.COLUMN
         lanes: list[list[Segment]] = [[] for _ in self._table.columns] if by_column else [[]]
         non_finite: dict[str, int] = {}
-        for rows in block:
-            if not rows.data.num_rows:
-                continue
+        for rows in _merged(block):
             self._count_non_finite(rows, non_finite)
             if by_column:
                 for lane, segment in zip(lanes, self._per_column(rows, column_json), strict=True):
@@ -133,6 +132,24 @@ class BlockEncoder:
             lost = len(numbers) - numbers.null_count - finite
             if lost:
                 counts[column.name] = counts.get(column.name, 0) + lost
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Consecutive rows of one file."""
+
+    data: pa.RecordBatch
+    origin: str
+    row: int
+
+
+def _merged(block: Sequence[Rows]) -> Iterator[Rows]:
+    """Puts the slices of each file together: kernels are slow on few rows, copying is not."""
+    for origin, rows in itertools.groupby(block, key=lambda rows: rows.origin):
+        parts = list(rows)
+        whole = pa.concat_batches([part.data for part in parts]) if parts[1:] else parts[0].data
+        if whole.num_rows:
+            yield _Run(whole, origin, parts[0].row)
 
 
 def column_json(array: pa.Array, data_type: DataType) -> Segment:

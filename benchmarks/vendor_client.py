@@ -9,6 +9,7 @@ import logging
 import sys
 import time
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from mstrio import config
 from mstrio.connection import Connection
@@ -26,7 +27,7 @@ def read(path, rows):
         have += len(batches[-1])
         if have >= rows:
             break
-    frame = pq.pa.Table.from_batches(batches).to_pandas()
+    frame = pa.Table.from_batches(batches).to_pandas()
     for name, values in frame.items():
         kind = type(values.iloc[0]).__name__
         if kind == "Decimal":

@@ -32,10 +32,11 @@ _PROFILE_KEYS = frozenset(
     }
 )
 
-_PASSWORD_WAYS = (  # noqa: S105 - a hint, no password
+_WAYS = (
     "set MSTR_PASSWORD, use --password-file or --password-command, store it in the keyring, "
     "or run in a terminal to be asked"
 )
+_COMMAND_HINT = "run it by hand: it must print the password and nothing else, without asking"
 _KEYRING_SERVICE = "mstr-loader"
 _COMMAND_TIMEOUT = 60.0
 
@@ -86,7 +87,9 @@ def connect(options: ConnectionOptions) -> Connection:
     mode = (options.login_mode or profile.get("login_mode") or "standard").upper()
     if mode not in LoginMode.__members__:
         modes = ", ".join(name.lower() for name in LoginMode.__members__)
-        raise UsageError(f"login mode {mode.lower()!r} is not one of {modes}")
+        raise UsageError(
+            f"login mode {mode.lower()!r} is not one of {modes}", hint="correct --login-mode"
+        )
     ca_bundle = options.ca_bundle or profile.get("ca_bundle")
     return Connection(
         url,
@@ -109,7 +112,9 @@ def _profile(name: str) -> dict[str, Any]:
             hint="create it with a section [profiles.NAME] and keys such as url and username",
         ) from error
     except ValueError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
+        raise UsageError(
+            f"{path} is not valid TOML: {error}", hint="correct the file, or leave out --profile"
+        ) from error
     profiles = document.get("profiles", {})
     if name not in profiles:
         raise UsageError(
@@ -120,7 +125,7 @@ def _profile(name: str) -> dict[str, Any]:
     if unknown:
         hint = f"known keys: {', '.join(sorted(_PROFILE_KEYS))}"
         if "password" in unknown:
-            hint = "a password does not belong in a configuration file: " + _PASSWORD_WAYS
+            hint = "a password does not belong in a configuration file: " + _WAYS
         raise UsageError(
             f"profile {name!r} in {path} has unknown keys: {', '.join(unknown)}", hint=hint
         )
@@ -147,7 +152,7 @@ def _password(
         return stored
     if sys.stdin.isatty():
         return getpass.getpass(f"Password of {username}: ")
-    raise UsageError(f"no password for {username!r}", hint=_PASSWORD_WAYS)
+    raise UsageError(f"no password for {username!r}", hint=_WAYS)
 
 
 def _from_file(path: Path) -> str:
@@ -155,7 +160,10 @@ def _from_file(path: Path) -> str:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"the password file {path} cannot be read: {reason}") from None
+        raise UsageError(
+            f"the password file {path} cannot be read: {reason}",
+            hint="--password-file names a text file that holds nothing but the password",
+        ) from None
 
 
 def _from_command(command: str) -> str:
@@ -168,9 +176,18 @@ def _from_command(command: str) -> str:
             timeout=_COMMAND_TIMEOUT,
         )
     except subprocess.CalledProcessError as error:
-        raise UsageError(f"the password command ended with status {error.returncode}") from None
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"the password command failed: {type(error).__name__}") from None
+        raise UsageError(
+            f"the password command ended with status {error.returncode}", hint=_COMMAND_HINT
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise UsageError(
+            f"the password command did not end within {_COMMAND_TIMEOUT:.0f} s", hint=_COMMAND_HINT
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its output or quoting is wrong"
+        raise UsageError(
+            f"the password command cannot be run: {reason}", hint=_COMMAND_HINT
+        ) from None
     return done.stdout.rstrip("\r\n")
 
 

@@ -99,7 +99,13 @@ def emulator(  # noqa: PLR0917 - every parameter is an option; typer takes none 
             rich_help_panel=_UNKNOWN,
         ),
     ] = Order.FREE,
-    window: Annotated[int, typer.Option(help="For --order window.", rich_help_panel=_UNKNOWN)] = 16,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            help="With --order window: how far an index may run ahead; default: 16.",
+            rich_help_panel=_UNKNOWN,
+        ),
+    ] = None,
     repeat_index: Annotated[
         RepeatIndex,
         typer.Option(

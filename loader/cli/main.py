@@ -20,7 +20,9 @@ from loader.errors import Defect, Interrupted, LoaderError, UsageError
 __all__ = ["app", "main"]
 
 # typer carries a copy of click of its own and exports only some of its exceptions.
-_ClickError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+_ClickError: Any = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
 
 app = typer.Typer(
     name="mstr-loader",

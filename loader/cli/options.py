@@ -164,7 +164,7 @@ def load_options(
         "policy": general or "replace",  # type: ignore[typeddict-item]  # checked by the callee
         "table_policies": named,  # type: ignore[typeddict-item]  # the same
         "orientation": orientation,
-        "chunk_size": chunk_size and parse_size("--chunk-size", chunk_size),  # type: ignore[typeddict-item]  # "" is refused
+        "chunk_size": None if chunk_size is None else parse_size("--chunk-size", chunk_size),
         "concurrency": None if concurrency == "auto" else parse_count("--concurrency", concurrency),
         "memory": None if memory is None else parse_size("--memory", memory),
         "ordering": ordering,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -26,6 +28,11 @@ def size(count: float) -> str:
         count /= _STEP
         unit += 1
     return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.3g} {_UNITS[unit]}"
+
+
+def count(number: int, noun: str) -> str:
+    """Returns 1 row, 2,000 rows."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def clock_time(seconds: float) -> str:
@@ -60,7 +67,9 @@ def expected_bytes(progress: Progress) -> float | None:
     """Returns the JSON bytes of the whole load, as far as the rows encoded so far tell."""
     if not progress.rows_total or not progress.rows_encoded:
         return None
-    return progress.encoded_bytes * max(1.0, progress.rows_total / progress.rows_encoded)
+    expected = progress.encoded_bytes * max(1.0, progress.rows_total / progress.rows_encoded)
+    # Chunks add their brackets to the rows: a small load would end at 140 %.
+    return max(expected, progress.accepted_bytes)
 
 
 class Printer(Protocol):
@@ -168,6 +177,18 @@ def make_printer() -> Printer:
     return BarPrinter() if sys.stderr.isatty() else LinePrinter()
 
 
+@contextlib.contextmanager
+def _listened_to() -> Iterator[None]:
+    """Forgives a reader of stdout that went away: it does not change what became of a load."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would be written, and fail, once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@_listened_to()
 def print_result(result: Result, *, as_json: bool) -> None:
     """Prints a result: one JSON object, or a few lines and the error."""
     if as_json:
@@ -180,7 +201,7 @@ def print_result(result: Result, *, as_json: bool) -> None:
         return
     rate = result.json_bytes / result.seconds if result.seconds else 0.0
     print(
-        f"{result.status}: {result.rows:,} rows in {result.chunks} chunks, "
+        f"{result.status}: {count(result.rows, 'row')} in {count(result.chunks, 'chunk')}, "
         f"{size(result.json_bytes)} of JSON in {result.seconds:.1f} s ({size(rate)}/s)"
     )
     print(f"dataset: {result.dataset} ({result.dataset_id})", flush=True)
@@ -193,6 +214,7 @@ def print_error(error: LoaderError) -> None:
         print(f"hint: {error.hint}", file=sys.stderr)
 
 
+@_listened_to()
 def print_plan(plan: LoadPlan, *, as_json: bool) -> None:
     """Prints a plan: one JSON object, or tables of columns, sizes and memory."""
     if as_json:
@@ -202,8 +224,8 @@ def print_plan(plan: LoadPlan, *, as_json: bool) -> None:
     for table in plan.tables:
         print(
             f"\ntable {table.table.name}: policy {table.policy}, "
-            f"{table.files} file{'s' if table.files != 1 else ''}, "
-            + (f"{table.rows:,} rows" if table.rows is not None else "rows known after reading")
+            f"{count(table.files, 'file')}, "
+            + (count(table.rows, "row") if table.rows is not None else "rows known after reading")
         )
         width = max(len(column.name) for column in table.table.columns)
         for column in table.table.columns:
@@ -214,8 +236,8 @@ def print_plan(plan: LoadPlan, *, as_json: bool) -> None:
         if table.json_bytes is not None:
             print(
                 f"  about {size(table.json_bytes)} of JSON "
-                f"({table.row_bytes or 0:.0f} bytes a row), about {table.chunks} "
-                f"chunk{'s' if table.chunks != 1 else ''}"
+                f"({table.row_bytes or 0:.0f} bytes a row), "
+                f"about {count(table.chunks or 0, 'chunk')}"
             )
         elif table.row_bytes is not None:
             print(f"  about {table.row_bytes:.0f} bytes of JSON a row")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -186,6 +187,8 @@ def push(  # noqa: PLR0917 - every parameter is an option; typer takes none by p
     )
     with _server(context, given, local=local) as (connection, stored):
         result = run_push(sources, connection, options, as_json=as_json)
+        if debug and result.error is not None:
+            traceback.print_exception(result.error)
         print_result(result, as_json=as_json)
         if stored and result.error is None and not as_json:
             print(f"stored in {stored}")

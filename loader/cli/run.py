@@ -16,6 +16,7 @@ from loader.errors import Interrupted, LoaderError
 from loader.job import (
     Load,
     LoadOptions,
+    LoadSettings,
     Progress,
     Result,
     Status,
@@ -25,6 +26,7 @@ from loader.job import (
     status_of,
 )
 from loader.job.eventloop import loop_factory
+from loader.sources import SourceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,49 +41,70 @@ class _Run:
         self._as_json = as_json
         self._result = Result()
         self._signals = 0
+        self._reading = True
+        self._printer = make_printer()
 
     def push(self, sources: Sequence[str], connection: Connection, options: LoadOptions) -> Result:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            try:
-                runner.run(self._push(sources, connection, options))
-            except asyncio.CancelledError:
-                if self._result.error is None:
-                    self._result.status = Status.INTERRUPTED
-                    self._result.error = Interrupted("stopped before anything was sent")
+        settings, source_options = interpret(options)
+        with (
+            # A load that was cancelled says so in its result.
+            contextlib.suppress(asyncio.CancelledError),
+            asyncio.Runner(loop_factory=loop_factory()) as runner,
+        ):
+            runner.run(self._push(sources, connection, settings, source_options))
         return self._result
 
     async def _push(
-        self, sources: Sequence[str], connection: Connection, options: LoadOptions
+        self,
+        sources: Sequence[str],
+        connection: Connection,
+        settings: LoadSettings,
+        source_options: SourceOptions,
     ) -> None:
         progress = Progress()
-        with self._signals_cancel(), make_printer() as printer:
-            async with reporting(progress, printer):
+        with self._signals_cancel(), self._printer:
+            async with reporting(progress, self._printer):
                 try:
-                    prepared = await asyncio.to_thread(prepare, sources, *interpret(options))
+                    prepared = await asyncio.to_thread(prepare, sources, settings, source_options)
                 except LoaderError as error:
                     self._result.status, self._result.error = status_of(error), error
                     return
+                self._reading = False
                 load = Load(prepared, connection, progress)
                 self._result = load.result
                 await load.run()
 
     @contextlib.contextmanager
     def _signals_cancel(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM stops cleanly, the second at once."""
+        """The first Ctrl-C or SIGTERM stops cleanly, the second at once.
+
+        While the source is looked at there is nothing to clean up, and the first one does.
+        """
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
 
         def stop() -> None:
             self._signals += 1
-            if self._signals == 1:
+            if self._signals == 1 and not self._reading:
                 print("\nstopping; again to stop at once", file=sys.stderr)
                 task.cancel()
                 return
             self._result.status = Status.INTERRUPTED
-            self._result.error = Interrupted(
-                "stopped at once; the upload session is left to the server"
+            self._result.error = (
+                Interrupted(
+                    "stopped before anything was sent",
+                    hint="run the same command again to start over",
+                )
+                if self._reading
+                else Interrupted(
+                    "stopped at once: the upload session is left to the server",
+                    hint="it ends when its login times out; until then the server may refuse "
+                    "another load into this dataset",
+                )
             )
+            # Gives the terminal its cursor back.
+            self._printer.__exit__(None, None, None)
             print_result(self._result, as_json=self._as_json)
             # Threads in the middle of a read cannot be waited for.
             os._exit(self._result.exit_code)

@@ -41,7 +41,9 @@ def parse_count(option: str, text: str) -> int:
         UsageError: It is none.
     """
     if not text.isascii() or not text.isdigit() or not int(text):
-        raise UsageError(f"{option}: {text!r} is neither auto nor a number above 0")
+        raise UsageError(
+            f"{option}: {text!r} is neither auto nor a number above 0", hint="write it as auto or 4"
+        )
     return int(text)
 
 
@@ -69,9 +71,11 @@ def parse_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
         # The last one: a column's name may hold a "=", a type does not.
         name, separator, value = text.rpartition("=")
         if not separator or not name or not value:
-            raise UsageError(f"{option} {text}: it is not NAME=VALUE")
+            raise UsageError(
+                f"{option} {text}: it is not NAME=VALUE", hint=f"write it as {option} NAME=VALUE"
+            )
         if name in pairs:
-            raise UsageError(f"{option} names {name!r} twice")
+            raise UsageError(f"{option} names {name!r} twice", hint="leave one of them out")
         pairs[name] = value
     return pairs
 

@@ -8,7 +8,7 @@ import pyarrow.types as pt
 
 from loader.errors import BadValue
 from loader.model import Column, Table
-from loader.model.types import storage_type
+from loader.model.types import is_text, storage_type
 from loader.sources import Batch
 
 __all__ = ["Caster"]
@@ -60,19 +60,44 @@ class Caster:
 
 
 def _cast(array: pa.Array, target: pa.DataType) -> pa.Array:
-    array = array.cast(storage_type(array.type))
+    array = _plain(array)
     if pt.is_boolean(target) and pt.is_integer(array.type):
         _refuse_other_than_0_and_1(array)
     if pt.is_decimal(array.type) and pt.is_integer(target):
         # Through the widest decimal without fraction: cutting a fraction is an error there.
         array = array.cast(pa.decimal256(76, 0))
+    if pt.is_time(target) and is_text(array.type):
+        # Arrow reads no times, but it reads the times of a day.
+        texts = array.cast(pa.string())
+        array = pc.binary_join_element_wise("1970-01-01T", texts, "").cast(pa.timestamp("ns"))
+    if pt.is_date(target) and pt.is_timestamp(array.type):
+        array = _whole_days(array)
     return array.cast(target)
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """Returns the values themselves, of an array that encodes them in another way."""
+    if pt.is_run_end_encoded(array.type):
+        return _plain(pc.run_end_decode(array))
+    if isinstance(array.type, pa.BaseExtensionType):
+        return _plain(array.storage)
+    return array.cast(storage_type(array.type))
+
+
+def _whole_days(array: pa.Array) -> pa.Array:
+    """Arrow cuts the time of day off; here it is an error, and the day is that of UTC."""
+    array = array.cast(pa.timestamp(array.type.unit))
+    days = array.cast(pa.date32())
+    if not days.cast(array.type).equals(array):
+        raise pa.ArrowInvalid("a time of day")
+    return days
 
 
 def _refuse_other_than_0_and_1(array: pa.Array) -> None:
     """Arrow calls every number but 0 true; a column of 0 and 1 is meant."""
     known = pa.array([0, 1], array.type)
-    if not pc.all(pc.is_in(array.drop_null(), known)).as_py():
+    # Of no values at all, "all" is null.
+    if pc.all(pc.is_in(array.drop_null(), known)).as_py() is False:
         raise pa.ArrowInvalid("neither 0 nor 1")
 
 

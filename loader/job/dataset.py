@@ -50,7 +50,7 @@ async def resolve_dataset(client: Client, model: DatasetModel, settings: LoadSet
         UnknownDataset: ``dataset_id`` names none.
         AmbiguousDataset: Several datasets of the folder have that name.
         ModelMismatch: The existing dataset has other tables or columns.
-        UsageError: ``overwrite`` with a policy other than replace, or ``folder_id`` names no folder.
+        UsageError: ``overwrite`` with a policy other than replace, or an unknown ``folder_id``.
     """
     if settings.dataset_id is not None:
         return await _by_id(client, model, settings.dataset_id)
@@ -80,7 +80,8 @@ async def _in_folder(client: Client, folder_id: str | None) -> list[DatasetRef]:
             raise
         raise UsageError(
             f"the project has no folder with the id {folder_id!r}: {error.message}",
-            hint="copy the id from the folder's properties, or leave out --folder-id for My Reports",
+            hint="copy the id from the folder's properties, or leave out --folder-id: the default "
+            "is My Reports",
             folder_id=folder_id,
         ) from error
 

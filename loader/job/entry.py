@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from loader.api import Connection
 from loader.encode import Orientation
-from loader.errors import UsageError
+from loader.errors import LoaderError, UsageError
 from loader.job.eventloop import run_anywhere
 from loader.job.load import Load
 from loader.job.prepare import Prepared, Sources, prepare
 from loader.job.preview import LoadPlan, preview
 from loader.job.progress import Progress
-from loader.job.result import Result
+from loader.job.result import Result, status_of
 from loader.job.settings import LoadSettings, Ordering, UpdatePolicy
 from loader.model import DataType, Roles
 from loader.sources import CsvOptions, SourceOptions
@@ -79,8 +79,10 @@ def interpret(options: LoadOptions) -> tuple[LoadSettings, SourceOptions]:
         types=types,
     )
     source_options = SourceOptions(
-        format=given.pop("format", None),
-        csv=CsvOptions(types=given.pop("csv_types", "scan")),
+        format=_one_of(("parquet", "csv", None), given.pop("format", None), "--format"),
+        csv=CsvOptions(
+            types=_one_of(("scan", "sample"), given.pop("csv_types", "scan"), "--csv-types")
+        ),
         text_columns=frozenset(types),
     )
     if "orientation" in given:
@@ -121,11 +123,15 @@ async def push(
     Raises:
         LoaderError: The load failed; its ``result`` says how far it came.
     """
-    settings, source_options = interpret(options)
     progress = Progress()
-    async with reporting(progress, on_progress):
-        prepared = await _prepared(sources, settings, source_options)
-        result = await Load(prepared, connection, progress).run()
+    try:
+        settings, source_options = interpret(options)
+        async with reporting(progress, on_progress):
+            prepared = await _prepared(sources, settings, source_options)
+            result = await Load(prepared, connection, progress).run()
+    except LoaderError as error:
+        error.result = Result(status=status_of(error), error=error)
+        raise
     if result.error is not None:
         result.error.result = result
         raise result.error
@@ -177,9 +183,21 @@ async def reporting(
         on_progress(progress)
 
 
+def _one_of(allowed: tuple[Any, ...], value: object, option: str) -> Any:
+    if value not in allowed:
+        raise _unknown(option, value, filter(None, allowed))
+    return value
+
+
 def _member(kind: type[E], value: object, option: str) -> E:
     try:
         return kind(value)
     except ValueError:
-        allowed = ", ".join(str(member.value) for member in kind)
-        raise UsageError(f"{option}: {value!r} is not one of {allowed}") from None
+        raise _unknown(option, value, (str(member.value) for member in kind)) from None
+
+
+def _unknown(option: str, value: object, allowed: Iterable[str]) -> UsageError:
+    return UsageError(
+        f"{option}: {str(value)!r} is none that is known",
+        hint=f"choose one of {', '.join(allowed)}",
+    )

@@ -106,7 +106,7 @@ def _failed(status: PublishStatus) -> PublishFailed:
     return PublishFailed(
         f"the server reports that the publish failed: status {status.code}"
         + (f", {status.message!r}" if status.message else ""),
-        hint="the dataset keeps its old data; the reason is in the server's logs",
+        hint="a dataset that was there before keeps its old data; the server's logs may say more",
         publish_status=status.code,
     )
 

@@ -81,9 +81,22 @@ class LoadSettings:
         for name in ("chunk_size", "concurrency", "memory", "window", "max_rate"):
             value = getattr(self, name)
             if value is not None and value <= 0:
-                raise UsageError(f"--{name.replace('_', '-')} must be above 0, and is {value}")
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(
+                    f"{option} must be above 0, and is {value:g}",
+                    hint=f"leave out {option} for its default",
+                )
         if self.publish_timeout <= 0:
-            raise UsageError(f"--publish-timeout must be above 0, and is {self.publish_timeout}")
+            raise UsageError(
+                f"--publish-timeout must be above 0, and is {self.publish_timeout:g}",
+                hint="leave out --publish-timeout for its default, an hour",
+            )
+        for name in ("dataset", "dataset_id", "folder_id"):
+            text = getattr(self, name)
+            # What an unset variable of a script becomes must not mean the default.
+            if text is not None and not text.strip():
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{option} is empty", hint=f"give a value, or leave out {option}")
         if self.dataset and self.dataset_id:
             raise UsageError(
                 "--dataset and --dataset-id name the dataset twice", hint="give one of them"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
@@ -55,6 +55,10 @@ class CsvOptions:
     types: CsvTypes = "scan"
 
 
+def _unwatched(_rows: int) -> None:
+    """Watches nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
     """What the caller knows about its sources.
@@ -65,12 +69,15 @@ class SourceOptions:
         text_columns: Columns (``column``, or ``table.column`` for one table only) that a CSV file
             gives as text, without looking for their type.
         csv: How CSV files are read.
+        watch: Called while ``open_tables`` scans files, with the rows of each piece; what it raises
+            ends the scan.
     """
 
     format: Format | None = None
     table: str = "table"
     text_columns: frozenset[str] = frozenset()
     csv: CsvOptions = field(default_factory=CsvOptions)
+    watch: Callable[[int], None] = _unwatched
 
 
 class Source(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Final
@@ -53,7 +53,7 @@ class CsvSource:
         if self._guesses and self._sampled:
             self._sample()
         elif self._guesses:
-            self._counts = [self._scan(file) for file in self._files]
+            self._counts = [self._scan(file, options.watch) for file in self._files]
         self.schema = pa.schema(
             [
                 (name, self._guesses[name].data_type if name in self._guesses else pa.string())
@@ -88,11 +88,12 @@ class CsvSource:
             if self._counts is not None and row != self._counts[position]:
                 raise changed(file.stamp.path)
 
-    def _scan(self, file: CsvFile) -> int:
+    def _scan(self, file: CsvFile, watch: Callable[[int], None]) -> int:
         rows = 0
         for batch in file.batches():
             self._see(batch)
             rows += batch.num_rows
+            watch(batch.num_rows)
         return rows
 
     def _sample(self) -> None:

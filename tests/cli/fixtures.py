@@ -1,0 +1,59 @@
+"""Fixtures for tests that load into a real server; a conftest.py imports them."""
+
+from __future__ import annotations
+
+import contextlib
+
+import keyring
+import pytest
+from keyring.backends.null import Keyring
+
+from loader.emulator import EmulatorOptions
+from tests.cli.harness import PASSWORD, Command, Push, Server
+
+__all__ = ["command", "own_environment", "push", "serve", "server"]
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch, tmp_path):
+    """Nothing of the user's: no settings, no state, no keyring."""
+    for name in ("MSTR_URL", "MSTR_USERNAME", "MSTR_PROJECT", "MSTR_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MSTR_PASSWORD", PASSWORD)
+    monkeypatch.setenv("MSTR_LOADER_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("MSTR_LOADER_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("COLUMNS", "200")
+    before = keyring.get_keyring()
+    keyring.set_keyring(Keyring())
+    yield
+    keyring.set_keyring(before)
+
+
+@pytest.fixture
+def serve():
+    """Starts servers; settings are those of EmulatorOptions."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*, archive=None, fault=None, **settings) -> Server:
+            options = EmulatorOptions(**{"port": 0, "password": PASSWORD, **settings})
+            return stack.enter_context(Server(options, archive=archive, fault=fault))
+
+        yield start
+
+
+@pytest.fixture
+def server(serve) -> Server:
+    """A server with defaults."""
+    return serve()
+
+
+@pytest.fixture
+def command(capsys) -> Command:
+    """Runs the command line."""
+    return Command(capsys)
+
+
+@pytest.fixture
+def push(command, server) -> Push:
+    """Runs ``push --json`` against the server."""
+    return Push(command, server)

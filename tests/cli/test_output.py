@@ -1,0 +1,245 @@
+"""Progress on stderr, the result on stdout, and secrets nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from aiohttp import web
+
+from loader.cli.printers import Forecast, LinePrinter, expected_bytes
+from loader.job import Phase, Progress
+from tests.cli.harness import PASSWORD, USER, connection
+
+PLANTED = "pl4nted-s3cret"
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"k": ["a", "b"], "v": [1, 2]}), path)
+    return path
+
+
+def test_the_result_in_words(command, server, file):
+    outcome = command("push", file, *connection(server)).succeeded()
+    first, second = outcome.out.splitlines()
+    assert first.startswith("published: 2 rows in 1 chunk, ")
+    assert second == f"dataset: t ({server.datasets['t']})"
+    assert "reading the source" in outcome.err
+
+
+def test_an_error_in_words(command, server, file):
+    outcome = command("push", file, *connection(server), "--policy", "upsert", "--attribute", "v")
+    outcome.succeeded()
+    outcome = command("push", file, *connection(server), "--type", "v=STRING", "--dataset-id", "x")
+    assert outcome.code == 2
+    assert outcome.out == ""
+    lines = outcome.err.splitlines()
+    assert any(line.startswith("error: ") for line in lines)
+    assert any(line.startswith("hint: ") for line in lines)
+
+
+def test_warnings_go_to_stderr(command, server, file):
+    outcome = command("push", file, *connection(server), "--no-publish").succeeded()
+    assert "warning: not published" in outcome.err
+    assert "warning" not in outcome.out
+    assert outcome.out.startswith("uploaded: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [[], ["--json"]], ids=["text", "json"])
+def test_nobody_reads_stdout(server, file, arguments):
+    """As in ``mstr-loader push … | head -0``: the load counts, not who listens."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "loader", "push", str(file), *connection(server), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == 0
+    assert "rror" not in done.stderr
+    assert server.sql("SELECT count(*) FROM t.t") == [(2,)]
+
+
+# -- progress --------------------------------------------------------------------------------------
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_lines_come_at_every_phase_and_every_few_seconds(capsys):
+    clock = Clock()
+    progress = Progress(rows_total=100)
+    with LinePrinter(clock) as printer:
+        printer(progress)
+        clock.time += 1
+        printer(progress)  # nothing new
+        progress.phase = Phase.LOADING
+        progress.rows_encoded, progress.encoded_bytes = 50, 2_000_000
+        printer(progress)
+        clock.time += 4.9
+        progress.sent_bytes = progress.accepted_bytes = 1_000_000
+        printer(progress)  # too early
+        clock.time += 0.1
+        printer(progress)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "reading the source",
+        "loading, 0 %, encoded 2 MB, sent 0 B, accepted 0 B, 0 B/s",
+        "loading, 25 %, encoded 2 MB, sent 1 MB, accepted 1 MB, 200 kB/s, ETA 0:15",
+    ]
+
+
+def test_a_small_load_does_not_end_beyond_100_percent():
+    """A chunk's brackets are no rows."""
+    progress = Progress(
+        rows_total=2, rows_encoded=2, encoded_bytes=12, accepted_bytes=17, rows_accepted=2
+    )
+    assert expected_bytes(progress) == 17
+    clock = Clock()
+    forecast = Forecast(clock)
+    forecast.read(progress)
+    clock.time += 1
+    assert forecast.read(progress) == (17.0, 0.0)
+
+
+@pytest.mark.slow
+def test_bars_on_a_terminal_and_nothing_of_them_on_stdout(server, file):
+    primary, secondary = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loader", "push", str(file), *connection(server), "--json"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=secondary,
+        env={**os.environ, "TERM": "xterm-256color"},
+    )
+    os.close(secondary)
+    shown = bytearray()
+    with contextlib.suppress(OSError):  # how a closed terminal ends on Linux
+        while piece := os.read(primary, 65536):
+            shown += piece
+    os.close(primary)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert json.loads(out)["status"] == "published"
+    text = shown.decode()
+    for word in ("encoded", "sent", "accepted", "\x1b["):
+        assert word in text
+    assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l")  # the cursor is back
+
+
+# -- secrets ---------------------------------------------------------------------------------------
+
+
+def run(*arguments, **environment) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "loader", *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_debug_shows_requests_and_no_secret(server, file):
+    tokens = []
+
+    async def remember(request):
+        token = request.headers.get("X-MSTR-AuthToken")
+        if token:
+            tokens.append(token)
+            tokens.append(request.cookies["JSESSIONID"])
+
+    server.fault = remember
+    code, out, err = run("push", file, *connection(server), "--json", "--debug")
+    assert code == 0
+    assert json.loads(out)["status"] == "published"
+    for path in ("/api/auth/login", "/api/projects", "/uploadSessions", "/publish"):
+        assert path in err
+    assert tokens
+    for secret in (PASSWORD, *set(tokens)):
+        assert secret not in out + err
+
+
+@pytest.mark.slow
+def test_debug_shows_a_traceback_without_secrets(server, file):
+    secret = {"MSTR_PASSWORD": PLANTED}
+    code, out, err = run("push", file, *connection(server), "--json", "--debug", **secret)
+    assert code == 4
+    assert json.loads(out)["error"]["kind"] == "login"
+    assert "Traceback" in err
+    assert PLANTED not in out + err
+
+
+def test_a_server_that_repeats_the_password(command, server, file, monkeypatch):
+    monkeypatch.setenv("MSTR_PASSWORD", PLANTED)
+
+    async def fault(request):
+        if request.path.endswith("/login"):
+            body = {"code": "ERR003", "message": f"no user with the password {PLANTED}"}
+            return web.json_response(body, status=401)
+        return None
+
+    server.fault = fault
+    for mode in ([], ["--json"]):
+        outcome = command("push", file, *connection(server), *mode)
+        assert outcome.code == 4
+        assert PLANTED not in outcome.out + outcome.err
+
+
+@pytest.mark.parametrize("ending", ["/login", "/projects", "/uploadSessions", "/publish"])
+def test_no_failure_shows_a_secret(command, server, file, monkeypatch, ending):
+    seen = set()
+
+    async def fault(request):
+        seen.update(filter(None, [request.headers.get("X-MSTR-AuthToken")]))
+        if request.path.endswith(ending):
+            await asyncio.sleep(0)
+            request.transport.abort()
+            return web.Response()
+        return None
+
+    server.fault = fault
+    outcome = command("push", file, *connection(server), "--json")
+    assert outcome.code in {5, 8}
+    for secret in (PASSWORD, *seen):
+        assert secret not in outcome.out + outcome.err
+
+
+def test_a_password_in_the_url_is_refused_and_not_repeated(command, file):
+    url = f"https://{USER}:{PLANTED}@mstr.example.com/MicroStrategyLibrary"
+    for mode in ([], ["--json"], ["--debug"]):
+        outcome = command("push", file, "--url", url, "--username", USER, *mode)
+        assert outcome.code == 2
+        assert PLANTED not in outcome.out + outcome.err
+
+
+def test_a_password_is_never_a_flag(command, file):
+    outcome = command("push", file, "--password", PLANTED, "--json")
+    assert outcome.code == 2
+    assert PLANTED not in outcome.out + outcome.err

@@ -6,17 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loader.errors import UsageError
+from loader.units import MB
 
 __all__ = [
-    "MB",
     "ChunkRules",
     "Cutter",
     "MemoryPlan",
     "block_bytes",
     "plan_memory",
 ]
-
-MB = 1_000_000
 
 # Many-requests document, "Add data to the upload session", the tip on chunking.
 RECOMMENDED_TARGET = 100 * MB

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -60,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         logging.basicConfig(
             level=logging.DEBUG, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s"
         )
+    # Until a load has its own handlers, SIGTERM ends like Ctrl-C: with a message and a result.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(given, prog_name="mstr-loader", standalone_mode=False)
     except LoaderError as error:

@@ -11,23 +11,13 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from loader.units import size
+
 if TYPE_CHECKING:
     from loader.errors import LoaderError
     from loader.job import LoadPlan, Progress, Result
 
-__all__ = ["Printer", "make_printer", "print_error", "print_plan", "print_result", "size"]
-
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-_STEP = 1000
-
-
-def size(count: float) -> str:
-    """Returns bytes as people read them: 1.23 GB."""
-    unit = 0
-    while count >= _STEP and unit < len(_UNITS) - 1:
-        count /= _STEP
-        unit += 1
-    return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.3g} {_UNITS[unit]}"
+__all__ = ["Printer", "make_printer", "print_error", "print_plan", "print_result"]
 
 
 def count(number: int, noun: str) -> str:
@@ -70,6 +60,13 @@ def expected_bytes(progress: Progress) -> float | None:
     expected = progress.encoded_bytes * max(1.0, progress.rows_total / progress.rows_encoded)
     # Chunks add their brackets to the rows: a small load would end at 140 %.
     return max(expected, progress.accepted_bytes)
+
+
+def doing(progress: Progress) -> str:
+    """Returns what a load is doing, with the rows of a scan under way."""
+    if progress.phase == "reading the source" and progress.rows_scanned:
+        return f"{progress.phase}, {count(progress.rows_scanned, 'row')} scanned"
+    return str(progress.phase)
 
 
 class Printer(Protocol):
@@ -115,7 +112,7 @@ class LinePrinter:
             return
         self._phase = progress.phase
         self._due = now + self.INTERVAL
-        parts = [str(progress.phase)]
+        parts = [doing(progress)]
         if progress.encoded_bytes:
             total = expected_bytes(progress)
             parts += [
@@ -166,7 +163,7 @@ class BarPrinter:
         notes[-1] += f", {size(rate)}/s"
         if left is not None and progress.phase == "loading":
             notes[-1] += f", ETA {clock_time(left)}"
-        notes[-1] += f", {progress.phase}"
+        notes[-1] += f", {doing(progress)}"
         for task, count, note in zip(self._tasks, counts, notes, strict=True):
             self._bars.update(task, completed=count, total=total, note=note)
         self._bars.refresh()

@@ -21,7 +21,7 @@ from loader.job import (
     Result,
     Status,
     interpret,
-    prepare,
+    prepare_in_thread,
     reporting,
     status_of,
 )
@@ -65,7 +65,7 @@ class _Run:
         with self._signals_cancel(), self._printer:
             async with reporting(progress, self._printer):
                 try:
-                    prepared = await asyncio.to_thread(prepare, sources, settings, source_options)
+                    prepared = await prepare_in_thread(sources, settings, source_options, progress)
                 except LoaderError as error:
                     self._result.status, self._result.error = status_of(error), error
                     return

@@ -20,13 +20,14 @@ class Base64Text:
     """A replayable base64 text over segments that are never copied together.
 
     ``len()`` is the number of characters, known before the first slice is made; every iteration
-    starts afresh, so a body can be sent again with identical bytes.
+    starts afresh, so a body can be sent again with identical bytes; ``readings`` counts them.
     """
 
-    __slots__ = ("_segments", "_size")
+    __slots__ = ("_segments", "_size", "readings")
 
     def __init__(self, segments: Sequence[Segment]) -> None:
         self._segments = segments
+        self.readings = 0
         self._size = sum(map(len, segments))
 
     def __len__(self) -> int:
@@ -34,6 +35,7 @@ class Base64Text:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yields slices of at most 1 MiB of text."""
+        self.readings += 1
         gathered = bytearray(min(SLICE_BYTES, self._size))
         room = memoryview(gathered)
         filled = 0

@@ -112,9 +112,9 @@ class BlockEncoder:
                 shown = repr(refused.value)
                 shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
                 raise BadValue(
-                    f"{rows.origin}, row {row}, column {column.name!r}: {refused.reason}: {shown}",
-                    hint=f"load the column as another type: --type {column.name}=STRING, "
-                    "or correct the value",
+                    f"{rows.origin}, row {row}, column {column.name!r}: {shown} does not fit "
+                    f"{column.data_type}: {refused.reason}",
+                    hint=f"correct the value, or choose another type: --type {column.name}=STRING",
                     table=self._table.name,
                     file=rows.origin,
                     row=row,

@@ -1,6 +1,14 @@
 """The loads themselves: plan one, run one, from Python or for the command line."""
 
-from loader.job.entry import LoadOptions, interpret, plan, push, push_sync, reporting
+from loader.job.entry import (
+    LoadOptions,
+    interpret,
+    plan,
+    prepare_in_thread,
+    push,
+    push_sync,
+    reporting,
+)
 from loader.job.load import Load
 from loader.job.prepare import Prepared, Sources, prepare
 from loader.job.preview import LoadPlan, TablePlan, preview
@@ -26,6 +34,7 @@ __all__ = [
     "interpret",
     "plan",
     "prepare",
+    "prepare_in_thread",
     "preview",
     "push",
     "push_sync",

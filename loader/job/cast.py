@@ -61,6 +61,8 @@ class Caster:
 
 def _cast(array: pa.Array, target: pa.DataType) -> pa.Array:
     array = _plain(array)
+    if pt.is_integer(target) and is_text(array.type):
+        _refuse_hexadecimals(array)
     if pt.is_boolean(target) and pt.is_integer(array.type):
         _refuse_other_than_0_and_1(array)
     if pt.is_decimal(array.type) and pt.is_integer(target):
@@ -91,6 +93,12 @@ def _whole_days(array: pa.Array) -> pa.Array:
     if not days.cast(array.type).equals(array):
         raise pa.ArrowInvalid("a time of day")
     return days
+
+
+def _refuse_hexadecimals(array: pa.Array) -> None:
+    """Arrow reads 0x10 as 16; in a file of decimal numbers it is a mistake, or an id."""
+    if pc.any(pc.match_substring(array.cast(pa.string()), "x", ignore_case=True)).as_py():
+        raise pa.ArrowInvalid("not a decimal number")
 
 
 def _refuse_other_than_0_and_1(array: pa.Array) -> None:

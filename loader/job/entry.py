@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import enum
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from loader.api import Connection
 from loader.encode import Orientation
-from loader.errors import LoaderError, UsageError
+from loader.errors import Interrupted, LoaderError, UsageError
 from loader.job.eventloop import run_anywhere
 from loader.job.load import Load
 from loader.job.prepare import Prepared, Sources, prepare
@@ -21,7 +22,15 @@ from loader.job.settings import LoadSettings, Ordering, UpdatePolicy
 from loader.model import DataType, Roles
 from loader.sources import CsvOptions, SourceOptions
 
-__all__ = ["LoadOptions", "interpret", "plan", "push", "push_sync", "reporting"]
+__all__ = [
+    "LoadOptions",
+    "interpret",
+    "plan",
+    "prepare_in_thread",
+    "push",
+    "push_sync",
+    "reporting",
+]
 
 E = TypeVar("E", bound=enum.Enum)
 
@@ -127,7 +136,7 @@ async def push(
     try:
         settings, source_options = interpret(options)
         async with reporting(progress, on_progress):
-            prepared = await _prepared(sources, settings, source_options)
+            prepared = await prepare_in_thread(sources, settings, source_options, progress)
             result = await Load(prepared, connection, progress).run()
     except LoaderError as error:
         error.result = Result(status=status_of(error), error=error)
@@ -156,9 +165,25 @@ def plan(sources: Sources, **options: Unpack[LoadOptions]) -> LoadPlan:
     return preview(prepare(sources, *interpret(options)))
 
 
-async def _prepared(sources: Sources, settings: LoadSettings, options: SourceOptions) -> Prepared:
-    """Prepares in a thread: footers and scans of CSV files take their time."""
-    return await asyncio.to_thread(prepare, sources, settings, options)
+async def prepare_in_thread(
+    sources: Sources, settings: LoadSettings, options: SourceOptions, progress: Progress
+) -> Prepared:
+    """Is ``prepare`` off the event loop: footers and scans of CSV files take their time.
+
+    Cancelled, it ends the scan too: a thread cannot be cancelled, and nobody wants to wait for it.
+    """
+    cancelled = False
+
+    def watch(rows: int) -> None:
+        progress.rows_scanned += rows
+        if cancelled:
+            raise Interrupted("stopped while the source was scanned")
+
+    try:
+        watched = dataclasses.replace(options, watch=watch)
+        return await asyncio.to_thread(prepare, sources, settings, watched)
+    finally:
+        cancelled = True
 
 
 @contextlib.asynccontextmanager

@@ -64,6 +64,11 @@ class Load:
             Throttle(self._settings.max_rate, clock=clock) if self._settings.max_rate else None
         )
         progress.rows_total = prepared.rows
+        if connection.tls and connection.insecure:
+            self.result.warnings.append(
+                f"the certificate of {connection.server} was not checked: anybody on the way "
+                "could read the password and the data"
+            )
 
     async def run(self) -> Result:
         """Runs the load to its end.
@@ -144,14 +149,19 @@ class Load:
         self.progress.phase = Phase.LOADING
 
         async def send(chunk: Chunk) -> None:
-            await client.put_chunk(
-                target.id,
-                session,
-                table=chunk.table,
-                index=chunk.index,
-                data=chunk.data,
-                on_slice=self._on_slice,
-            )
+            data = chunk.data
+            try:
+                await client.put_chunk(
+                    target.id,
+                    session,
+                    table=chunk.table,
+                    index=chunk.index,
+                    data=data,
+                    on_slice=self._on_slice,
+                )
+            finally:
+                # aiohttp sends a body again by itself when a kept-alive connection was dropped.
+                self.result.retries += max(0, data.readings - 1)
             share = self._shares[chunk.table]
             share.rows += chunk.rows
             share.chunks += 1

@@ -15,8 +15,9 @@ from loader.job.cast import Caster
 from loader.job.limits import ByteBudget, SendWindow
 from loader.job.progress import Progress
 from loader.model import Table
-from loader.planning import MB, ChunkRules, Cutter, block_bytes
+from loader.planning import ChunkRules, Cutter, block_bytes
 from loader.sources import Source
+from loader.units import size
 
 __all__ = ["Pipeline", "Stages", "no_rows"]
 
@@ -239,8 +240,8 @@ class Pipeline:
     async def _queue(self, chunk: Chunk, overhead: int) -> None:
         if chunk.json_bytes > self._stages.rules.high:
             self._warnings.append(
-                f"table {chunk.table!r}: chunk {chunk.index} has {chunk.json_bytes / MB:.0f} MB, "
-                f"because of a row too wide for {self._stages.rules.high / MB:.0f} MB"
+                f"table {chunk.table!r}: chunk {chunk.index} has {size(chunk.json_bytes)}, "
+                f"because of a row too wide for {size(self._stages.rules.high)}"
             )
         self._budget.correct(0, overhead)
         self._budget.hand_over(chunk.json_bytes)

@@ -16,8 +16,9 @@ from loader.job.settings import (
     encoder_threads,
 )
 from loader.model import DatasetModel, Role, Table, build_model
-from loader.planning import MB, ChunkRules, MemoryPlan, plan_memory
+from loader.planning import ChunkRules, MemoryPlan, plan_memory
 from loader.sources import Source, SourceOptions, open_tables
+from loader.units import MB, size
 
 __all__ = ["Prepared", "Sources", "prepare"]
 
@@ -118,7 +119,7 @@ def _chunk_warnings(rules: ChunkRules) -> list[str]:
     if rules.guided:
         return []
     return [
-        f"chunks of {rules.target / MB:g} MB are outside the documented 50 to 200 MB",
+        f"chunks of {size(rules.target)} are outside the documented 50 to 200 MB",
     ]
 
 

@@ -12,8 +12,9 @@ from loader.job.blocks import blocks
 from loader.job.cast import Caster
 from loader.job.prepare import Prepared
 from loader.model import Column, DatasetModel, Table
-from loader.planning import MB, MemoryPlan, block_bytes
+from loader.planning import MemoryPlan, block_bytes
 from loader.sources import Source
+from loader.units import MB
 
 __all__ = ["LoadPlan", "TablePlan", "preview"]
 

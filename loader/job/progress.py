@@ -27,6 +27,7 @@ class Progress:
 
     Attributes:
         phase: What is being done.
+        rows_scanned: Rows seen while the types of CSV files were decided.
         rows_total: Rows of the source where known, else None.
         rows_encoded: Rows turned into JSON.
         rows_accepted: Rows the server has accepted.
@@ -38,6 +39,7 @@ class Progress:
     """
 
     phase: Phase = Phase.READING
+    rows_scanned: int = 0
     rows_total: int | None = None
     rows_encoded: int = 0
     rows_accepted: int = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from loader.encode import Orientation
 from loader.errors import UsageError
 from loader.model import Roles
-from loader.planning import MB
+from loader.units import MB
 
 __all__ = ["LoadSettings", "Ordering", "UpdatePolicy", "default_memory"]
 

@@ -112,12 +112,14 @@ def _check_wishes(schemas: Mapping[str, pa.Schema], roles: Roles) -> None:
                     f"{option} {name}: no table has a column of that name",
                     hint=f"columns: {', '.join(sorted(known)[:30])}",
                 )
-    both = set(roles.attributes) & set(roles.metrics)
-    if both:
-        raise UsageError(
-            f"{', '.join(sorted(both))}: named by --attribute and by --metric",
-            hint="a column is one or the other",
-        )
+    for table, schema in schemas.items():
+        for name in schema.names:
+            spellings = {name, f"{table}.{name}"}
+            if spellings & set(roles.attributes) and spellings & set(roles.metrics):
+                raise UsageError(
+                    f"column {name!r} of table {table!r} is named by --attribute and by --metric",
+                    hint="a column is one or the other",
+                )
 
 
 def _check_shared(model: DatasetModel) -> None:

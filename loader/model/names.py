@@ -12,7 +12,12 @@ __all__ = ["check_name", "check_unique"]
 LONGEST = 250
 FORBIDDEN = '\\"[]'
 
-_MEND = "rename it at the source"
+# What mends a name depends on what it names.
+_MENDS = {
+    "dataset": "name it with --dataset NAME",
+    "table": "name it with TABLE=PATH",
+    "column": "rename it at the source",
+}
 
 
 def check_name(kind: str, name: str, *, where: str) -> None:
@@ -22,12 +27,12 @@ def check_name(kind: str, name: str, *, where: str) -> None:
         NameRefused: It is empty, longer than 250 characters, or has one of ``\ " [ ]``.
     """
     if not name.strip():
-        raise NameRefused(f"{where}: a {kind} has no name", hint=_MEND, name=name)
+        raise NameRefused(f"{where}: a {kind} has no name", hint=_MENDS[kind], name=name)
     if len(name) > LONGEST:
         raise NameRefused(
             f"{where}: the {kind} name {name[:40]!r}… has {len(name)} characters; "
             f"the API takes {LONGEST}",
-            hint=_MEND,
+            hint=_MENDS[kind],
             name=name,
         )
     found = sorted(set(name) & set(FORBIDDEN))
@@ -35,7 +40,7 @@ def check_name(kind: str, name: str, *, where: str) -> None:
         raise NameRefused(
             f"{where}: the {kind} name {name!r} contains {' '.join(found)}, "
             'and the API forbids \\ " [ ]',
-            hint=_MEND,
+            hint=_MENDS[kind],
             name=name,
         )
 
@@ -51,7 +56,7 @@ def check_unique(kind: str, names: Iterable[str], *, where: str) -> None:
         if name in seen:
             raise NameRefused(
                 f"{where}: two {kind}s are called {name!r}, and the API tells them apart by name",
-                hint=_MEND,
+                hint=_MENDS[kind],
                 name=name,
             )
         seen.add(name)

@@ -330,7 +330,7 @@ def test_chunks_are_numbered_from_1_for_each_table_and_sent_concurrently(
     assert result.json["rows"] == 2 * ROWS
     assert result.json["chunks"] == len(server.chunks)
     (warning,) = result.json["warnings"]
-    assert warning == "chunks of 0.08 MB are outside the documented 50 to 200 MB"
+    assert warning == "chunks of 80 kB are outside the documented 50 to 200 MB"
     server.left_nothing()
 
 

@@ -83,14 +83,14 @@ SLOW_SOURCE = (
     "-c",
     """
 import sys, threading
-import loader.cli.run
+import loader.job.entry
 from loader.cli.main import main
 
 def prepare(*_):
     print("READING", file=sys.stderr, flush=True)
     threading.Event().wait()  # a disk that does not answer
 
-loader.cli.run.prepare = prepare
+loader.job.entry.prepare = prepare
 main(sys.argv[1:])
 """,
 )

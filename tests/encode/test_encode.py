@@ -191,7 +191,10 @@ def _refused(array, **roles):
 
 def test_a_refused_value_is_named_by_file_row_and_column():
     error = _refused(pa.array(["1", "no"]), types={"c": DataType.BIGDECIMAL})
-    assert error.message == "data/x.parquet, row 102, column 'c': not a number: 'no'"
+    assert (
+        error.message
+        == "data/x.parquet, row 102, column 'c': 'no' does not fit BIGDECIMAL: not a number"
+    )
     assert error.details["row"] == 102
     assert "--type c=STRING" in error.hint
 

@@ -52,6 +52,7 @@ def test_what_fits(array, wanted, expected):
 @pytest.mark.parametrize(
     ("bad", "arrow", "wanted"),
     [
+        ("0x10", pa.string(), "INTEGER"),
         ("24:00:00", pa.string(), "TIME"),
         ("", pa.string(), "TIME"),
         ("01:02:03Z", pa.string(), "TIME"),

@@ -12,7 +12,9 @@ import pytest
 
 import loader
 from loader.errors import BadValue, LoaderError, LoginFailed, UsageError
+from loader.job import LoadSettings, Progress, prepare_in_thread
 from loader.job.limits import Throttle
+from loader.sources import SourceOptions
 from tests.cli.harness import PASSWORD, PROJECT, USER
 
 TABLE = pa.table({"k": ["a", "b", "c"], "v": [1, 2, 3]})
@@ -281,3 +283,21 @@ async def test_max_rate_slows_a_load_down(connection):
     # All but the last slice of each worker have been paid for.
     slack = 4 * 80_000
     assert result.seconds >= (result.wire_bytes - slack) / 1_000_000
+
+
+async def test_a_cancelled_scan_ends(tmp_path):
+    path = tmp_path / "long.csv"
+    rows = 2_000_000
+    path.write_text("n,t\n" + "12345,abcdef\n" * rows)
+    progress = Progress()
+    task = asyncio.create_task(
+        prepare_in_thread(str(path), LoadSettings(), SourceOptions(), progress)
+    )
+    while not progress.rows_scanned:
+        await asyncio.to_thread(int)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    # Waits for the thread, which would otherwise go on to the end of the file.
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert 0 < progress.rows_scanned < rows

@@ -138,6 +138,7 @@ def test_a_type_without_a_row_in_the_table_is_refused():
         Roles(metrics=["u.a"]),
         Roles(types={"x": DataType.STRING}),
         Roles(attributes=["a"], metrics=["a"]),
+        Roles(attributes=["a"], metrics=["t.a"]),
     ],
 )
 def test_wishes_that_mean_nothing_are_refused(roles):

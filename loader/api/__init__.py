@@ -7,6 +7,7 @@ from loader.api.connection import Connection, LoginMode
 from loader.api.dataset_calls import (
     CreatedDataset,
     DatasetColumn,
+    DatasetObjects,
     DatasetRef,
     DatasetTable,
     DatasetTables,
@@ -22,6 +23,7 @@ __all__ = [
     "Connection",
     "CreatedDataset",
     "DatasetColumn",
+    "DatasetObjects",
     "DatasetRef",
     "DatasetTable",
     "DatasetTables",

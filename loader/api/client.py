@@ -16,7 +16,12 @@ from yarl import URL
 from loader.api import dataset_calls, session_calls, upload_calls
 from loader.api.answer import Answer
 from loader.api.connection import Connection
-from loader.api.dataset_calls import CreatedDataset, DatasetRef, DatasetTables
+from loader.api.dataset_calls import (
+    CreatedDataset,
+    DatasetObjects,
+    DatasetRef,
+    DatasetTables,
+)
 from loader.api.exchange import Call, Scope, interpret
 from loader.api.outages import Attempt, outage
 from loader.api.payload import Base64Data, OnSlice, SlicedPayload, body_parts
@@ -106,7 +111,7 @@ class Client:
         # unsafe: keep the cookies of servers named by an IP address too. quote_cookie: a load
         # balancer does not recognise its "!ab/cd==" when it comes back in quotes.
         jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
-        # One place more than chunks, for the calls that keep the session alive meanwhile.
+        # One place more than chunks, for the small calls meanwhile.
         pool = aiohttp.TCPConnector(ssl=checks, limit=self._concurrency + 1)
         # Requests that must not be repeated get a connection of their own: a kept-alive one may
         # just be closed by the server, and nobody could tell whether the request was seen.
@@ -207,6 +212,10 @@ class Client:
             NotFound: There is none with that id; right after a create it may be too early.
         """
         return await self._perform(dataset_calls.dataset_tables(dataset_id))
+
+    async def dataset_objects(self, dataset_id: str) -> DatasetObjects:
+        """Returns the names of the attributes and metrics of an existing dataset."""
+        return await self._perform(dataset_calls.dataset_objects(dataset_id))
 
     async def create_dataset(
         self, body: Mapping[str, Any], *, on_slice: OnSlice | None = None

@@ -14,6 +14,7 @@ from loader.api.upload_calls import checked_policy
 __all__ = [
     "CreatedDataset",
     "DatasetColumn",
+    "DatasetObjects",
     "DatasetRef",
     "DatasetTable",
     "DatasetTables",
@@ -21,6 +22,7 @@ __all__ = [
     "count_rows",
     "create_dataset",
     "create_model",
+    "dataset_objects",
     "dataset_tables",
     "delete_dataset",
     "folder_page",
@@ -89,6 +91,14 @@ class DatasetTables:
     dataset_id: str
     name: str | None
     tables: tuple[DatasetTable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetObjects:
+    """The names of a dataset's attributes and metrics."""
+
+    attributes: frozenset[str]
+    metrics: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +263,26 @@ def dataset_tables(dataset_id: str) -> Call[DatasetTables]:
         method="GET",
         # The same parameter twice: a mapping cannot say that.
         path=f"{_dataset(dataset_id)}?fields=tables&fields=columns",
+        read=read,
+    )
+
+
+def dataset_objects(dataset_id: str) -> Call[DatasetObjects]:
+    """Reads which attributes and metrics a dataset has (public clients)."""
+
+    def read(answer: Answer) -> DatasetObjects:
+        available = _available(object_of(answer))
+        return DatasetObjects(
+            *(
+                frozenset(text_of(item, "name") for item in items_of(available.get(kind), kind))
+                for kind in ("attributes", "metrics")
+            )
+        )
+
+    return Call(
+        aim=f"read the attributes and metrics of dataset {dataset_id}",
+        method="GET",
+        path=f"/api/v2/cubes/{quote(dataset_id, safe='')}",
         read=read,
     )
 

@@ -90,14 +90,15 @@ def connect(options: ConnectionOptions) -> Connection:
         raise UsageError(
             f"login mode {mode.lower()!r} is not one of {modes}", hint="correct --login-mode"
         )
-    ca_bundle = options.ca_bundle or profile.get("ca_bundle")
+    # A flag says what this run wants, a profile what is usual.
+    ca_bundle = options.ca_bundle or (None if options.insecure else profile.get("ca_bundle"))
     return Connection(
         url,
         username=username,
         password=_password(options, profile, url, username),
         project=options.project or profile.get("project"),
         login_mode=LoginMode[mode],
-        ca_bundle=Path(ca_bundle) if ca_bundle and not options.insecure else None,
+        ca_bundle=Path(ca_bundle).expanduser() if ca_bundle else None,
         insecure=options.insecure,
     )
 
@@ -121,6 +122,12 @@ def _profile(name: str) -> dict[str, Any]:
             f"{path} has no profile {name!r}", hint=f"profiles: {', '.join(profiles) or 'none'}"
         )
     profile: dict[str, Any] = profiles[name]
+    wrong = sorted(key for key, value in profile.items() if not isinstance(value, str))
+    if wrong:
+        raise UsageError(
+            f"profile {name!r} in {path}: {', '.join(wrong)} must be a text",
+            hint="put the value into quotes",
+        )
     unknown = sorted(set(profile) - _PROFILE_KEYS)
     if unknown:
         hint = f"known keys: {', '.join(sorted(_PROFILE_KEYS))}"

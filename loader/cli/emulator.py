@@ -22,6 +22,7 @@ from loader.emulator.options import (
     StatusType,
 )
 from loader.errors import LoaderError, UsageError
+from loader.eventloop import loop_factory
 
 if TYPE_CHECKING:
     from loader.emulator.server import Listener
@@ -238,16 +239,8 @@ def _run(options: EmulatorOptions, *, ready: bool) -> None:
         else:
             typer.echo(_welcome(listener.url, options))
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(options, started=started, until_stdin_closes=ready))
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop  # noqa: PLC0415 - it does not exist on Windows
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _print_line(value: dict[str, Any]) -> None:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["push"]
 
+# Options that name or reach a server of the user's own.
+_REMOTE = (
+    *("url", "username", "profile", "password_file", "password_command"),
+    *("login_mode", "ca_bundle", "insecure"),
+)
+
 _SERVER, _OUTPUT = "Connection", "Output"
 
 
@@ -203,12 +209,12 @@ def _server(
     if not local:
         yield connect(options), None
         return
-    for name in ("url", "username", "profile", "ca_bundle", "password_file", "password_command"):
+    for name in _REMOTE:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             flag = name.replace("_", "-")
             raise UsageError(
-                f"--{flag} names another server than --local", hint="leave one of them out"
+                f"--{flag} is for another server than that of --local", hint="leave one of them out"
             )
     from loader.cli.local import local_server  # noqa: PLC0415 - only --local needs it
 

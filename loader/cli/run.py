@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from loader.api import Connection
 from loader.cli.printers import make_printer, print_result
 from loader.errors import Interrupted, LoaderError
+from loader.eventloop import loop_factory
 from loader.job import (
     Load,
     LoadOptions,
@@ -25,7 +26,6 @@ from loader.job import (
     reporting,
     status_of,
 )
-from loader.job.eventloop import loop_factory
 from loader.sources import SourceOptions
 
 if TYPE_CHECKING:

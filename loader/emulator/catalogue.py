@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loader.emulator.model import Model, derived_id, parse_model
+from loader.emulator.names import RESERVED_SCHEMAS
 from loader.emulator.refusals import not_found
 
 if TYPE_CHECKING:
@@ -70,12 +71,6 @@ PROJECTS = (
 
 MY_REPORTS = Folder("7CF3A1F64D6B2A9E7F1C0E8B5A4D3C21", "My Reports", 20)
 FOLDERS = (MY_REPORTS, Folder("D3C7D461F69C4610AA6BAA5EF51F4125", "Shared Reports", 7))
-
-_RESERVED_SCHEMAS = {
-    *("main", "temp", "system", "information_schema", "pg_catalog"),
-    "mstr_emulator",
-}
-"""DuckDB's own schemas, and the one in which the storage keeps its books."""
 
 
 def find_project(project_id: str) -> Project:
@@ -223,7 +218,7 @@ class Catalogue:
 
     def new_schema(self, name: str) -> str:
         """Returns an SQL schema name for a dataset: its own name, numbered where that is taken."""
-        taken = _RESERVED_SCHEMAS | {dataset.schema.casefold() for dataset in self}
+        taken = RESERVED_SCHEMAS | {dataset.schema.casefold() for dataset in self}
         number, schema = 1, name
         while schema.casefold() in taken:
             number += 1

@@ -19,15 +19,17 @@ from loader.emulator.archive import Archive, Counts
 from loader.emulator.catalogue import Catalogue, Dataset, Project, find_folder
 from loader.emulator.definitions import Policy
 from loader.emulator.model import new_id, parse_model
+from loader.emulator.names import DATABASE
 from loader.emulator.options import EmulatorOptions, Ingest
 from loader.emulator.refusals import conflict, forbidden_now, invalid, not_found
+from loader.emulator.room import Room
 from loader.emulator.sessions import Login, Logins
 from loader.emulator.slow import Clock, Pacer, SystemClock
 from loader.emulator.traffic import Traffic
 from loader.emulator.uploads import State, Uploads, UploadSession, parse_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
 
 __all__ = ["Emulator"]
@@ -37,8 +39,12 @@ _LOG = logging.getLogger("loader.emulator")
 _DECODERS = 2
 """Threads that decode chunks: decoding holds the interpreter most of the time; more don't help."""
 
-DATABASE = "emulator.duckdb"
-"""The file within the data directory; DuckDB can open it while no server runs."""
+_BODIES = 600_000_000
+"""Bytes of PUT bodies that are taken in at once, from the first byte read until the rows are kept.
+
+Four of 100 MB of JSON (133 MB in base64), two for the decoders and two to follow. Rows may need
+several times the memory of their JSON: small whole numbers have 2 bytes there and 8 here.
+"""
 
 _DATASETS = "dataset/"
 _UPLOADS = "upload/"
@@ -73,6 +79,7 @@ class Emulator:
         self.traffic = Traffic()
         self.wire = Pacer(options.bandwidth, self.clock)
         self.intake = Pacer(options.ingest_rate, self.clock)
+        self.room = Room(_BODIES)
         # Held while the catalogue and the storage's tables change together.
         self._changes = asyncio.Lock()
         self._open_archive = archive or (lambda: open_archive(options))
@@ -272,13 +279,13 @@ class Emulator:
         except Exception as error:  # noqa: BLE001 - whatever it was, it is why the publish failed
             _LOG.warning("publish of %s failed: %s", dataset.model.name, error)
             session.message = str(error)
-            await self._forget_chunks(session)
             session.move(State.FAILED)
         else:
             dataset.note_publish()
-            await self._save(dataset)
-            await self._forget_chunks(session)
             session.move(State.PUBLISHED)
+            # The data is published, whether or not the books can tell so after a restart.
+            await self._bookkeeping(self._save(dataset), f"saving {dataset.model.name}")
+        await self._forget_chunks(session)
 
     async def cancel(self, session: UploadSession) -> None:
         """Deletes an upload session: its data is discarded, its running publish cancelled.
@@ -288,11 +295,13 @@ class Emulator:
         document, "Delete the upload session").
         """
         publishing = session.publishing
-        if session.state is State.PUBLISHING and publishing is not None:
-            if session.storing is None or session.storing.cancel():
-                publishing.cancel()
-            else:
-                self.archive.interrupt()
+        if publishing is not None:
+            if session.state is State.PUBLISHING:
+                if session.storing is None or session.storing.cancel():
+                    publishing.cancel()
+                else:
+                    self.archive.interrupt()
+            # Also when its outcome stands: what it still writes must not outlive the dataset.
             await asyncio.wait([publishing])
         if session.state is State.DELETED:  # by somebody else, meanwhile
             return
@@ -301,8 +310,21 @@ class Emulator:
         await self._forget_chunks(session)
 
     async def _forget_chunks(self, session: UploadSession) -> None:
-        await self.store(self.archive.discard, session.id)
-        await self.store(self.archive.forget, _UPLOADS + session.id)
+        """Forgets what a session uploaded; what cannot be forgotten now is at the next start."""
+
+        async def forget() -> None:
+            await self.store(self.archive.discard, session.id)
+            await self.store(self.archive.forget, _UPLOADS + session.id)
+
+        await self._bookkeeping(forget(), f"forgetting the chunks of upload session {session.id}")
+
+    @staticmethod
+    async def _bookkeeping(work: Coroutine[Any, Any, None], what: str) -> None:
+        """Does what follows from a decision that stands, even if this fails (a full disk)."""
+        try:
+            await work
+        except Exception:  # noqa: BLE001 - logged; there is nobody to tell
+            _LOG.exception("%s failed", what)
 
     # -- logins -----------------------------------------------------------------------------------
 

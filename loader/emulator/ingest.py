@@ -47,23 +47,32 @@ async def put_chunk(call: Call) -> None:
     try:
         await emulator.clock.sleep(emulator.options.latency)
         if emulator.options.ingest is Ingest.SINK:
-            envelope, size = await _skim(call)
-            upload = _admit(emulator, session, envelope)
-            chunk = None
+            await _sink(call, session)
         else:
-            body = await read_body(request, emulator)
-            envelope = read_envelope(body)
-            upload = _admit(emulator, session, envelope)
-            raw = await emulator.decode(decode_base64, body, envelope)
-            del body  # the request's largest buffer: let go before the next one is made
-            size = len(raw)
-            chunk = await emulator.decode(_decode_chunk, raw, upload)
-            del raw
-        await emulator.intake.passage(size)
-        await _keep(emulator, session, upload, envelope.index, chunk)
-        upload.json_bytes += size
+            # Until there is room the body stays unread: the connection fills up, the client waits.
+            async with emulator.room.hold(request.content_length or 0):
+                await _take(call, session)
     finally:
         session.puts -= 1
+
+
+async def _take(call: Call, session: UploadSession) -> None:
+    emulator = call.emulator
+    body = await read_body(call.request, emulator)
+    envelope = read_envelope(body)
+    upload = _admit(emulator, session, envelope)
+    raw = await emulator.decode(decode_base64, body, envelope)
+    del body  # the request's largest buffer: let go before the next one is made
+    size = len(raw)
+    chunk = await emulator.decode(_decode_chunk, raw, upload)
+    del raw
+    await _keep(emulator, session, envelope, chunk, size)
+
+
+async def _sink(call: Call, session: UploadSession) -> None:
+    envelope, size = await _skim(call)
+    _admit(call.emulator, session, envelope)
+    await _keep(call.emulator, session, envelope, None, size)
 
 
 async def decode_records(emulator: Emulator, text: str, table: Table, where: str) -> Any:
@@ -104,23 +113,25 @@ def _admission(emulator: Emulator, upload: UploadTable, index: int) -> Admission
 
 
 async def _keep(
-    emulator: Emulator, session: UploadSession, upload: UploadTable, index: int, chunk: Any
+    emulator: Emulator, session: UploadSession, envelope: Envelope, chunk: Any, size: int
 ) -> None:
-    """Stages a chunk, if what happened while it was decoded still allows it."""
+    """Stages a chunk at the ingest rate, if what happened meanwhile still allows it."""
+    await emulator.intake.passage(size)
     async with session.lock:
         session.require_open("data")
-        admission = _admission(emulator, upload, index)
-        if admission is Admission.SKIP:
-            return
-        await emulator.store(
-            emulator.archive.stage,
-            session.id,
-            upload.table,
-            index,
-            chunk,
-            append=admission is Admission.APPEND,
-        )
-        upload.indices.accept(index)
+        upload = session.table(envelope.table)
+        admission = _admission(emulator, upload, envelope.index)
+        if admission is not Admission.SKIP:
+            await emulator.store(
+                emulator.archive.stage,
+                session.id,
+                upload.table,
+                envelope.index,
+                chunk,
+                append=admission is Admission.APPEND,
+            )
+            upload.indices.accept(envelope.index)
+        upload.json_bytes += size
 
 
 async def _skim(call: Call) -> tuple[Envelope, int]:

@@ -1,4 +1,4 @@
-"""Names of a model as SQL identifiers."""
+"""Names of a model as SQL identifiers, and the names that SQL or the storage keeps to itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["quoted", "unique"]
+__all__ = ["BOOKS", "DATABASE", "RESERVED_SCHEMAS", "quoted", "unique"]
+
+DATABASE = "emulator.duckdb"
+"""The file within the data directory; DuckDB can open it while no server runs."""
+
+BOOKS = "mstr_emulator"
+"""The SQL schema in which the storage keeps its books."""
+
+RESERVED_SCHEMAS = frozenset(
+    {
+        BOOKS,
+        # A database is called by its file's stem, or "memory". "a"."t" would name two things where
+        # a schema is called like a database, and DuckDB refuses to guess.
+        *(DATABASE.removesuffix(".duckdb"), "memory", "system", "temp"),
+        *("main", "information_schema", "pg_catalog"),
+    }
+)
+"""SQL schemas that no dataset can have, in lower case."""
 
 # DuckDB compares names without regard to the case of ASCII letters, and of no others.
 _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)

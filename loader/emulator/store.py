@@ -12,7 +12,7 @@ import duckdb
 
 from loader.emulator.chunkfiles import POSITION, ChunkFiles, column_name
 from loader.emulator.definitions import Policy
-from loader.emulator.names import quoted, unique
+from loader.emulator.names import BOOKS, RESERVED_SCHEMAS, quoted, unique
 from loader.emulator.policies import Assignment, apply_chunk
 from loader.emulator.published import Chunk, Published, PublishRefused, check, chunk_needs
 from loader.errors import UsageError
@@ -26,29 +26,23 @@ if TYPE_CHECKING:
 
     from loader.emulator.definitions import Table
 
-__all__ = ["RESERVED_SCHEMAS", "PublishRefused", "Store"]
-
-# Of the store's own tables.
-_CATALOGUE_SCHEMA = "mstr_emulator"
-
-#: SQL schemas that no dataset can have, in lower case.
-RESERVED_SCHEMAS = frozenset({_CATALOGUE_SCHEMA, "information_schema", "pg_catalog"})
+__all__ = ["PublishRefused", "Store"]
 
 # Enough for the joins of the policies over some million keys; beyond, DuckDB goes to disk.
 _MEMORY_LIMIT = "1GB"
 _THREADS = 2
 
-_DOCUMENTS = f"{_CATALOGUE_SCHEMA}.documents"
-_TABLES = f"{_CATALOGUE_SCHEMA}.tables"
-_CHUNKS = f"{_CATALOGUE_SCHEMA}.chunks"
+_DOCUMENTS = f"{BOOKS}.documents"
+_TABLES = f"{BOOKS}.tables"
+_CHUNKS = f"{BOOKS}.chunks"
 _CATALOGUE = f"""
-CREATE SCHEMA IF NOT EXISTS {_CATALOGUE_SCHEMA};
+CREATE SCHEMA IF NOT EXISTS {BOOKS};
 CREATE TABLE IF NOT EXISTS {_DOCUMENTS} (key VARCHAR, body VARCHAR);
 CREATE TABLE IF NOT EXISTS {_TABLES}
     (dataset_id VARCHAR, number INTEGER, schema_name VARCHAR, name VARCHAR, body VARCHAR);
 CREATE TABLE IF NOT EXISTS {_CHUNKS}
-    (session_id VARCHAR, table_name VARCHAR, chunk_index BIGINT, part INTEGER, row_count BIGINT,
-     file VARCHAR, needs VARCHAR);
+    (session_id VARCHAR, table_name VARCHAR, chunk_index BIGINT, part INTEGER, file VARCHAR,
+     needs VARCHAR);
 """
 
 
@@ -192,21 +186,10 @@ class Store:
                 cursor.execute(f"DELETE FROM {_CHUNKS} WHERE {where}", chunk)
             part = max((row[0] for row in old), default=0) + 1
             cursor.execute(
-                f"INSERT INTO {_CHUNKS} VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [*chunk, part, data.num_rows, file, needs],
+                f"INSERT INTO {_CHUNKS} VALUES (?, ?, ?, ?, ?, ?)", [*chunk, part, file, needs]
             )
         if not append:
             self._remove(row[1] for row in old)
-
-    def staged(self, session_id: str) -> list[tuple[str, int, int]]:
-        """Returns (table, index, rows) of a session's chunks, by table and index."""
-        with self._cursor() as cursor:
-            rows: list[tuple[str, int, int]] = cursor.execute(
-                f"SELECT table_name, chunk_index, CAST(sum(row_count) AS BIGINT) FROM {_CHUNKS}"
-                " WHERE session_id = ? GROUP BY ALL ORDER BY ALL",
-                [session_id],
-            ).fetchall()
-        return rows
 
     def discard(self, session_id: str) -> None:
         """Forgets a session's chunks, if it has any."""
@@ -229,8 +212,7 @@ class Store:
 
         Raises:
             PublishRefused: A policy or a chunk is for no table of the dataset, update or upsert for
-            a
-                table without a key, or a chunk lacks a column of the key. Nothing has changed.
+                a table without a key, or a chunk lacks a column of the key. Nothing has changed.
             LookupError: There is no such dataset.
             duckdb.Error: The database failed, or ``interrupt`` was called. Nothing has changed.
         """
@@ -264,13 +246,7 @@ class Store:
             cursor.execute(f"DELETE FROM {_DOCUMENTS} WHERE key = ?", [key])
             cursor.execute(f"INSERT INTO {_DOCUMENTS} VALUES (?, ?)", [key, json.dumps(document)])
 
-    def load(self, key: str) -> dict[str, Any] | None:
-        """Returns the document of a key, or None."""
-        with self._cursor() as cursor:
-            row = cursor.execute(f"SELECT body FROM {_DOCUMENTS} WHERE key = ?", [key]).fetchone()
-        return None if row is None else json.loads(row[0])
-
-    def documents(self, prefix: str = "") -> dict[str, dict[str, Any]]:
+    def documents(self, prefix: str) -> dict[str, dict[str, Any]]:
         """Returns all documents whose keys begin so, by key, in the order of the keys."""
         with self._cursor() as cursor:
             rows = cursor.execute(
@@ -379,7 +355,7 @@ class Store:
         ).fetchone()
         if taken or not schema or schema.lower() in RESERVED_SCHEMAS:
             raise ValueError(f"the SQL schema {schema!r} is not free")
-        cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self._database, schema)}")
+        cursor.execute(f"CREATE SCHEMA {quoted(self._database, schema)}")
 
     def _create_table(self, cursor: Any, schema: str, table: Published) -> None:
         columns = ", ".join(
@@ -395,10 +371,7 @@ class Store:
             return
         for table in tables.values():
             cursor.execute(f"DROP TABLE {self._name(schema, table)}")
-        # These two stay: DuckDB has the one always, and takes the other for itself in this
-        # statement.
-        if schema.lower() not in {"main", self._database.lower()}:
-            cursor.execute(f"DROP SCHEMA {quoted(self._database, schema)} CASCADE")
+        cursor.execute(f"DROP SCHEMA {quoted(self._database, schema)} CASCADE")
         cursor.execute(f"DELETE FROM {_TABLES} WHERE dataset_id = ?", [dataset_id])
 
     def _count(self, cursor: Any, schema: str, table: Published) -> int:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from loader.encode.base64 import Segment
+from loader.encode.finite import non_finite
 from loader.encode.joins import constant, join
 from loader.encode.numbers import numpy_json
 from loader.encode.orientation import Orientation
@@ -20,7 +21,6 @@ from loader.encode.strings import escape_rows, plain
 from loader.encode.texts import compact, texts
 from loader.errors import BadValue
 from loader.model import DataType, Table
-from loader.model.types import storage_type
 
 __all__ = ["BlockEncoder", "Encoded", "Rows", "column_json"]
 
@@ -125,11 +125,7 @@ class BlockEncoder:
     def _count_non_finite(self, rows: Rows, counts: dict[str, int]) -> None:
         """Counts the NaN and infinite values that JSON cannot say and that become null."""
         for column, array in zip(self._table.columns, rows.data.columns, strict=True):
-            if not pt.is_floating(storage_type(array.type)):
-                continue
-            numbers = array.cast(storage_type(array.type))
-            finite = pc.sum(pc.is_finite(numbers)).as_py() or 0
-            lost = len(numbers) - numbers.null_count - finite
+            lost = non_finite(array)
             if lost:
                 counts[column.name] = counts.get(column.name, 0) + lost
 
@@ -147,9 +143,16 @@ def _merged(block: Sequence[Rows]) -> Iterator[Rows]:
     """Puts the slices of each file together: kernels are slow on few rows, copying is not."""
     for origin, rows in itertools.groupby(block, key=lambda rows: rows.origin):
         parts = list(rows)
-        whole = pa.concat_batches([part.data for part in parts]) if parts[1:] else parts[0].data
-        if whole.num_rows:
-            yield _Run(whole, origin, parts[0].row)
+        if parts[1:]:
+            try:
+                whole = pa.concat_batches([part.data for part in parts])
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                # Not all dictionaries can be made one (with a null among the entries, say, or more
+                # entries than the indices can count). Part by part the bytes are the same.
+                pass
+            else:
+                parts = [_Run(whole, origin, parts[0].row)]
+        yield from (part for part in parts if part.data.num_rows)
 
 
 def column_json(array: pa.Array, data_type: DataType) -> Segment:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from loader.encode.joins import concat, constant
-from loader.encode.strings import fill_null
+from loader.encode.layouts import take
 
-__all__ = ["is_nested", "nested"]
+__all__ = ["chosen", "is_nested", "members", "nested"]
 
 Texts = Callable[[pa.Array], pa.Array]
 """Encodes an array into JSON texts, null spelt out as ``null``."""
@@ -27,13 +28,47 @@ def is_nested(arrow: pa.DataType) -> bool:
 def nested(array: pa.Array, texts: Texts) -> pa.Array:
     """Returns each value as JSON (an array or an object), null as null."""
     arrow = array.type
+    if pt.is_union(arrow):
+        return _union(array, texts)
     if pt.is_struct(arrow):
+        if array.null_count and not _flattens(arrow):
+            return _spread(_struct(_shown(array), texts), array.is_valid())
         return _with_nulls_of(array, _struct(array, texts))
     if pt.is_map(arrow):
         return _with_nulls_of(array, _map(array, texts))
-    if pt.is_union(arrow):
-        return _union(array, texts)
     return _with_nulls_of(array, _list(array, texts))
+
+
+def members(array: pa.Array) -> list[pa.Array]:
+    """Returns the values inside nested ones, without those that no row shows."""
+    arrow = array.type
+    if pt.is_union(arrow):
+        return [values for _, values in chosen(array)]
+    if pt.is_struct(arrow):
+        return _fields(array if _flattens(arrow) else _shown(array))
+    if pt.is_map(arrow):
+        pairs = _entries(array).flatten()
+        return [pairs.field(0), pairs.field(1)]
+    # flatten() leaves out what lies under a null list and honours slices, views and fixed sizes.
+    return [array.flatten()]
+
+
+def chosen(array: pa.Array) -> Iterator[tuple[npt.NDArray[np.int64], pa.Array]]:
+    """Yields for each child of a union the rows that show one of its values, and these values."""
+    if not len(array):
+        return
+    # From the buffers: what pyarrow calls type_codes and offsets are the whole array's, not the
+    # slice's. A sparse child is sliced like its union, a dense one is whole.
+    window = slice(array.offset, array.offset + len(array))
+    codes = np.frombuffer(array.buffers()[1], np.int8)[window]
+    if array.type.mode == "dense":
+        places = np.frombuffer(array.buffers()[2], np.int32)[window]
+    else:
+        places = np.arange(len(array), dtype=np.int32)
+    for position, code in enumerate(array.type.type_codes):
+        rows = np.flatnonzero(codes == code)
+        if len(rows):
+            yield rows, take(array.field(position), pa.array(places[rows]))
 
 
 def _with_nulls_of(array: pa.Array, texts: pa.Array) -> pa.Array:
@@ -43,23 +78,24 @@ def _with_nulls_of(array: pa.Array, texts: pa.Array) -> pa.Array:
 
 
 def _list(array: pa.Array, texts: Texts) -> pa.Array:
-    # flatten() leaves out what lies under a null list and honours slices, views and fixed sizes.
-    return _joined(array, texts(array.flatten()), "[", "]")
+    (values,) = members(array)
+    return _joined(array, texts(values), "[", "]")
 
 
 def _map(array: pa.Array, texts: Texts) -> pa.Array:
-    entries = array.cast(
-        pa.list_(pa.struct([("key", array.type.key_type), ("value", array.type.item_type)]))
-    )
-    pairs = entries.flatten()
-    keys = texts(pairs.field(0))
+    keys, values = map(texts, members(array))
     # A JSON object has text keys: the text of a number or date is wrapped, a text already is one.
     bare = pc.invert(pc.starts_with(keys, '"'))
     if pc.any(bare).as_py():
         wrapped = [orjson.dumps(key).decode() for key in keys.filter(bare).to_pylist()]
         keys = pc.replace_with_mask(keys, bare, pa.array(wrapped, pa.string()))
-    members = concat(keys, ":", texts(pairs.field(1)))
-    return _joined(entries, members, "{", "}")
+    return _joined(_entries(array), concat(keys, ":", values), "{", "}")
+
+
+def _entries(array: pa.Array) -> pa.Array:
+    """Returns maps as lists, which Arrow knows how to flatten."""
+    arrow = array.type
+    return array.cast(pa.list_(pa.struct([("key", arrow.key_type), ("value", arrow.item_type)])))
 
 
 def _joined(lists: pa.Array, members: pa.Array, opening: str, closing: str) -> pa.Array:
@@ -72,8 +108,8 @@ def _joined(lists: pa.Array, members: pa.Array, opening: str, closing: str) -> p
 
 def _struct(array: pa.Array, texts: Texts) -> pa.Array:
     parts: list[pa.Array | str] = ["{"]
-    # flatten() pushes the struct's own nulls down; field names may repeat, and all are kept.
-    for position, child in enumerate(array.flatten()):
+    # Field names may repeat, and all are kept.
+    for position, child in enumerate(_fields(array)):
         name = orjson.dumps(array.type.field(position).name).decode()
         parts += [f"{',' if position else ''}{name}:", texts(child)]
     if len(parts) == 1:
@@ -81,20 +117,43 @@ def _struct(array: pa.Array, texts: Texts) -> pa.Array:
     return concat(*parts, "}")
 
 
+def _fields(array: pa.Array) -> list[pa.Array]:
+    if array.null_count:
+        # flatten() makes null what lies under a null struct.
+        return list(array.flatten())
+    return [array.field(position) for position in range(array.type.num_fields)]
+
+
+def _flattens(arrow: pa.DataType) -> bool:
+    """Whether a struct's fields can be made null: on unions Arrow aborts, run ends it corrupts."""
+    return not any(_has_no_nulls(field.type) for field in arrow)
+
+
+def _has_no_nulls(arrow: pa.DataType) -> bool:
+    while isinstance(arrow, pa.BaseExtensionType):
+        arrow = arrow.storage_type
+    return bool(pt.is_union(arrow) or pt.is_run_end_encoded(arrow))
+
+
+def _shown(array: pa.Array) -> pa.Array:
+    """Returns the values that are not null."""
+    if not array.null_count:
+        return array
+    valid = array.is_valid().to_numpy(zero_copy_only=False)
+    return take(array, pa.array(np.flatnonzero(valid)))
+
+
+def _spread(texts: pa.Array, valid: pa.Array) -> pa.Array:
+    """Puts the texts of the values that are not null back into their rows."""
+    shown = valid.to_numpy(zero_copy_only=False)
+    return texts.take(pa.array(np.cumsum(shown) - 1, mask=~shown))
+
+
 def _union(array: pa.Array, texts: Texts) -> pa.Array:
     """Picks, row by row, the text of the child that the row's type code names."""
-    codes = array.type_codes.to_numpy(zero_copy_only=False)
-    dense = array.type.mode == "dense"
-    places = (
-        array.offsets.to_numpy(zero_copy_only=False)
-        if dense
-        else np.arange(len(array), dtype=np.int64)
-    )
-    picked: list[pa.Array] = []
-    origins: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
-    for position, code in enumerate(array.type.type_codes):
-        rows = np.flatnonzero(codes == code)
-        picked.append(texts(array.field(position).take(pa.array(places[rows], pa.int64()))))
-        origins.append(rows)
-    order = np.argsort(np.concatenate(origins), kind="stable")
-    return fill_null(pa.concat_arrays(picked).take(pa.array(order)))
+    children = list(chosen(array))
+    if not children:
+        return pa.array([], pa.string())
+    order = np.argsort(np.concatenate([rows for rows, _ in children]), kind="stable")
+    picked = pa.concat_arrays([texts(values) for _, values in children])
+    return picked.take(pa.array(order))

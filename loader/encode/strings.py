@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from loader.encode.joins import concat
+from loader.encode.joins import concat, constant
 from loader.encode.refusal import ValueRefused
 
 __all__ = ["escape_rows", "fill_null", "plain", "quote"]
@@ -77,4 +77,4 @@ def quote(array: pa.Array) -> pa.Array:
 
 def fill_null(texts: pa.Array) -> pa.Array:
     """Returns JSON texts with every null spelt out."""
-    return pc.fill_null(texts, "null") if texts.null_count else texts
+    return pc.fill_null(texts, constant("null")) if texts.null_count else texts

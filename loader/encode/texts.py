@@ -12,7 +12,9 @@ import pybase64
 
 from loader.encode import numbers, temporal
 from loader.encode.joins import concat, constant
+from loader.encode.layouts import take, unwrapped
 from loader.encode.nested import is_nested, nested
+from loader.encode.refusal import ValueRefused
 from loader.encode.strings import fill_null, quote
 from loader.model.types import DataType, data_type_of, is_text
 
@@ -38,10 +40,28 @@ def texts(array: pa.Array, data_type: DataType | None = None) -> pa.Array:
     array = compact(array)
     if not pt.is_dictionary(array.type):
         return _plain_texts(array, data_type)
+    return _by_entry(array, lambda values: _plain_texts(unwrapped(values), data_type))
+
+
+def _by_entry(array: pa.Array, write: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Writes each entry of a dictionary once."""
     if not len(array.dictionary):
         return pa.array(["null"] * len(array), pa.string())
-    values = _plain_texts(unwrapped(array.dictionary), data_type)
-    return fill_null(values.take(array.indices))
+    try:
+        return fill_null(write(array.dictionary).take(array.indices))
+    except ValueRefused:
+        return _by_shown_entry(array, write)
+
+
+def _by_shown_entry(array: pa.Array, write: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Writes the entries that a row shows, and says which row shows the first one refused."""
+    shown = pc.unique(array.indices.drop_null())  # in the order of their first rows
+    try:
+        values = write(take(array.dictionary, shown))
+    except ValueRefused as refused:
+        row = pc.index(array.indices, shown[refused.row]).as_py()
+        raise ValueRefused(row, refused.reason, refused.value) from refused
+    return fill_null(values.take(pc.index_in(array.indices, value_set=shown)))
 
 
 def _plain_texts(array: pa.Array, data_type: DataType | None) -> pa.Array:
@@ -52,7 +72,7 @@ def _plain_texts(array: pa.Array, data_type: DataType | None) -> pa.Array:
         return pa.array(["null"] * len(array), pa.string())
     if is_nested(arrow):
         # To the API a nested value is a text that holds JSON.
-        return fill_null(quote(nested(array, _member_texts)))
+        return fill_null(quote(_nested_texts(array)))
     if is_text(arrow) and data_type is DataType.BIGDECIMAL:
         return fill_null(numbers.numeric_texts(array))
     if data_type is DataType.STRING and data_type_of(arrow) is not DataType.STRING:
@@ -66,33 +86,29 @@ def _as_strings(values: pa.Array) -> pa.Array:
     return pc.if_else(as_is, values, _quoted(values))
 
 
+def _nested_texts(array: pa.Array) -> pa.Array:
+    """Returns nested values as JSON; a value refused inside one is told by the row it is in."""
+    try:
+        return nested(array, _member_texts)
+    except ValueRefused:
+        if len(array) == 1:
+            raise
+    half = len(array) // 2
+    _nested_texts(array.slice(0, half))
+    try:
+        return _nested_texts(array.slice(half))
+    except ValueRefused as refused:
+        raise ValueRefused(half + refused.row, refused.reason, refused.value) from refused
+
+
 def _member_texts(array: pa.Array) -> pa.Array:
     """Returns the JSON texts of values inside a nested one, where JSON needs no wrapping."""
     array = unwrapped(array)
     if pt.is_dictionary(array.type):
-        array = array.dictionary_decode()
-        return _member_texts(array)
+        return _by_entry(array, _member_texts)
     if is_nested(array.type):
         return fill_null(nested(array, _member_texts))
     return texts(array)
-
-
-def unwrapped(array: pa.Array) -> pa.Array:
-    """Returns the plain array that a run-end-encoded, extension or view array stands for."""
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    while True:
-        if pt.is_run_end_encoded(array.type):
-            array = pc.run_end_decode(array)
-        elif isinstance(array.type, pa.BaseExtensionType) and not isinstance(
-            array.type, pa.UuidType
-        ):
-            is_bool = isinstance(array.type, pa.Bool8Type)
-            array = array.storage.cast(pa.bool_()) if is_bool else array.storage
-        elif pt.is_string_view(array.type) or pt.is_large_string(array.type):
-            array = array.cast(pa.string())
-        else:
-            return array
 
 
 def compact(array: pa.Array) -> pa.Array:

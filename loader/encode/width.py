@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from loader.encode.layouts import run_end_decoded
+from loader.encode.nested import chosen
 from loader.model.types import storage_type
 
 __all__ = ["row_widths"]
@@ -45,7 +47,7 @@ def _widths(array: pa.Array) -> Widths | int:  # noqa: C901 - one branch a famil
     if pt.is_dictionary(arrow):
         return _dictionary(array)
     if pt.is_run_end_encoded(arrow):
-        return _widths(pc.run_end_decode(array))
+        return _widths(run_end_decoded(array))
     for matches, width in _FIXED:
         if matches(arrow):
             return width
@@ -53,11 +55,7 @@ def _widths(array: pa.Array) -> Widths | int:  # noqa: C901 - one branch a famil
         # Digits of a typical value, not of the largest the type allows.
         return min(int(arrow.precision), 12)
     if pt.is_struct(arrow):
-        children = [
-            _widths(child) + len(arrow.field(position).name) + 4
-            for position, child in enumerate(array.flatten())
-        ]
-        return sum(children, np.zeros(len(array), np.int64)) + _QUOTES
+        return _struct(array)
     if pt.is_list(arrow) or pt.is_large_list(arrow) or pt.is_map(arrow) or _is_other_list(arrow):
         return _list(array)
     if pt.is_fixed_size_binary(arrow):
@@ -65,7 +63,7 @@ def _widths(array: pa.Array) -> Widths | int:  # noqa: C901 - one branch a famil
     if storage_type(arrow) in _VARIABLE:
         return _variable(array)
     if pt.is_union(arrow):
-        return int(array.nbytes // max(len(array), 1))
+        return _union(array)
     return 8
 
 
@@ -106,6 +104,22 @@ def _dictionary(array: pa.Array) -> Widths:
         return np.full(len(array), 4, np.int64)
     indices = pc.fill_null(array.indices, 0).to_numpy(zero_copy_only=False)
     widths: Widths = per_value[indices].astype(np.int64)
+    return widths
+
+
+def _struct(array: pa.Array) -> Widths:
+    widths = np.full(len(array), _QUOTES, np.int64)
+    for position in range(array.type.num_fields):
+        widths += _widths(array.field(position)) + len(array.type.field(position).name) + 4
+    if array.null_count:
+        widths[array.is_null().to_numpy(zero_copy_only=False)] = 4
+    return widths
+
+
+def _union(array: pa.Array) -> Widths:
+    widths = np.zeros(len(array), np.int64)
+    for rows, values in chosen(array):
+        widths[rows] = _widths(values)
     return widths
 
 

@@ -9,7 +9,7 @@ import pyarrow.types as pt
 from loader.errors import BadValue
 from loader.model import Column, Table
 from loader.model.types import is_text, storage_type
-from loader.sources import Batch
+from loader.sources import Batch, exact_doubles
 
 __all__ = ["Caster"]
 
@@ -72,6 +72,8 @@ def _cast(array: pa.Array, target: pa.DataType) -> pa.Array:
         # Arrow reads no times, but it reads the times of a day.
         texts = array.cast(pa.string())
         array = pc.binary_join_element_wise("1970-01-01T", texts, "").cast(pa.timestamp("ns"))
+    if pt.is_floating(target) and (is_text(array.type) or pt.is_decimal(array.type)):
+        _refuse_rounding(array.cast(pa.string()))
     if pt.is_date(target) and pt.is_timestamp(array.type):
         array = _whole_days(array)
     return array.cast(target)
@@ -93,6 +95,14 @@ def _whole_days(array: pa.Array) -> pa.Array:
     if not days.cast(array.type).equals(array):
         raise pa.ArrowInvalid("a time of day")
     return days
+
+
+def _refuse_rounding(texts: pa.Array) -> None:
+    """Arrow takes the nearest double of any number; here it has to be that very number."""
+    texts = texts.drop_null()
+    numbers = texts.filter(pc.match_substring_regex(texts, "[0-9]"))
+    if not exact_doubles(numbers):
+        raise pa.ArrowInvalid("more digits than a double holds")
 
 
 def _refuse_hexadecimals(array: pa.Array) -> None:

@@ -14,7 +14,7 @@ from loader.errors import (
     UsageError,
 )
 from loader.job.settings import LoadSettings, UpdatePolicy
-from loader.model import DatasetModel, differences
+from loader.model import DatasetModel, differences, role_differences
 
 __all__ = ["Target", "resolve_dataset"]
 
@@ -31,12 +31,14 @@ class Target:
         id: Its id.
         name: Its name.
         created: Whether this load made it, so that a failed load can take it away again.
+        emptied: Whether this load has already taken the old data away, by ``overwrite``.
         warnings: What the user should know about it.
     """
 
     id: str
     name: str
     created: bool = False
+    emptied: bool = False
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -53,23 +55,25 @@ async def resolve_dataset(client: Client, model: DatasetModel, settings: LoadSet
         UsageError: ``overwrite`` with a policy other than replace, or an unknown ``folder_id``.
     """
     if settings.dataset_id is not None:
-        return await _by_id(client, model, settings.dataset_id)
+        return await _by_id(client, model, settings, settings.dataset_id)
+    # Names ignore case on the server: creating "sales" would overwrite a dataset "Sales".
     found = [
         dataset
         for dataset in await _in_folder(client, settings.folder_id)
-        if dataset.name == model.name
+        if dataset.name.casefold() == model.name.casefold()
     ]
     if len(found) > 1:
         raise AmbiguousDataset(
             f"{len(found)} datasets in the folder are called {model.name!r}",
-            hint="choose one with --dataset-id: " + ", ".join(dataset.id for dataset in found),
+            hint="choose one with --dataset-id: "
+            + ", ".join(f"{dataset.id} (changed {dataset.modified})" for dataset in found),
             dataset=model.name,
         )
     if not found:
         return await _create(client, model, settings)
     if settings.overwrite:
         return await _overwrite(client, model, settings, found[0].id)
-    return await _by_id(client, model, found[0].id)
+    return await _by_id(client, model, settings, found[0].id)
 
 
 async def _in_folder(client: Client, folder_id: str | None) -> list[DatasetRef]:
@@ -117,6 +121,7 @@ async def _overwrite(
     return Target(
         created,
         model.name,
+        emptied=True,
         warnings=(
             (
                 f"the definition of {model.name!r} was re-created (id {existing} before, "
@@ -126,7 +131,9 @@ async def _overwrite(
     )
 
 
-async def _by_id(client: Client, model: DatasetModel, dataset_id: str) -> Target:
+async def _by_id(
+    client: Client, model: DatasetModel, settings: LoadSettings, dataset_id: str
+) -> Target:
     try:
         existing = await client.dataset_tables(dataset_id)
     except (NotFound, Refused) as error:
@@ -135,7 +142,10 @@ async def _by_id(client: Client, model: DatasetModel, dataset_id: str) -> Target
             hint="copy the id from the dataset's properties, or name it with --dataset",
             dataset_id=dataset_id,
         ) from error
-    found = differences(model, _columns(existing))
+    found = [*differences(model, _columns(existing))]
+    if settings.roles.attributes or settings.roles.metrics:
+        objects = await client.dataset_objects(dataset_id)
+        found += role_differences(model, settings.roles, objects.attributes, objects.metrics)
     if found:
         name = existing.name or model.name
         more = len(found) - _SHOWN
@@ -145,7 +155,7 @@ async def _by_id(client: Client, model: DatasetModel, dataset_id: str) -> Target
             hint="load into a new dataset with --dataset NAME, rename tables with TABLE=PATH, "
             "set types with --type, or re-create the definition with --overwrite",
             dataset_id=dataset_id,
-            differences=list(found),
+            differences=found,
         )
     return Target(dataset_id, existing.name or model.name)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack
 from loader.api import Connection
 from loader.encode import Orientation
 from loader.errors import Interrupted, LoaderError, UsageError
-from loader.job.eventloop import run_anywhere
+from loader.eventloop import run_anywhere
 from loader.job.load import Load
 from loader.job.prepare import Prepared, Sources, prepare
 from loader.job.preview import LoadPlan, preview
@@ -190,7 +190,11 @@ async def prepare_in_thread(
 async def reporting(
     progress: Progress, on_progress: Callable[[Progress], None] | None
 ) -> AsyncIterator[None]:
-    """Reports a progress while the block runs, and once more at its end."""
+    """Reports a progress while the block runs, and once more at its end.
+
+    A mistake in ``on_progress`` ends the block at once and is raised; after the end it is too late
+    to change anything, and what was published stays published.
+    """
     if on_progress is None:
         yield
         return
@@ -200,12 +204,16 @@ async def reporting(
             on_progress(progress)
             await asyncio.sleep(REPORT_INTERVAL)
 
-    reporter = asyncio.create_task(report())
     try:
-        yield
+        async with asyncio.TaskGroup() as group:
+            reporter = group.create_task(report())
+            yield
+            reporter.cancel()
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
     finally:
-        reporter.cancel()
-        on_progress(progress)
+        with contextlib.suppress(Exception):
+            on_progress(progress)
 
 
 def _one_of(allowed: tuple[Any, ...], value: object, option: str) -> Any:

@@ -11,6 +11,7 @@ from loader.api import Client, Connection, UploadTable
 from loader.encode import Chunk
 from loader.errors import (
     ApiError,
+    Defect,
     Interrupted,
     LoaderError,
     OutcomeUnknown,
@@ -29,6 +30,11 @@ from loader.job.publish import publish_and_wait
 from loader.job.result import Result, Status, TableResult, status_of
 
 __all__ = ["Load"]
+
+_EMPTIED = (
+    "the dataset is empty: --overwrite had re-created its definition; run the same command again "
+    "to fill it"
+)
 
 # A server that is gone must not keep a failed load from ending.
 CLOSING_TIMEOUT = 20.0
@@ -63,6 +69,7 @@ class Load:
         self._throttle = (
             Throttle(self._settings.max_rate, clock=clock) if self._settings.max_rate else None
         )
+        self._emptied = False
         progress.rows_total = prepared.rows
         if connection.tls and connection.insecure:
             self.result.warnings.append(
@@ -83,16 +90,26 @@ class Load:
         try:
             await self._run()
         except LoaderError as error:
-            self.result.status = status_of(error)
-            self.result.error = error
-            error.hint = error.hint or self._way_on(error)
+            self._fail(error)
         except asyncio.CancelledError:
-            self.result.status = Status.INTERRUPTED
-            self.result.error = self._interrupted()
+            if self.progress.phase is Phase.CLOSING:
+                self.result.warnings.append("stopped while the session was being closed")
+            else:
+                self.result.status = Status.INTERRUPTED
+                self.result.error = self._interrupted()
             raise
+        except Exception as error:  # noqa: BLE001 - nothing but the error tree leaves this room
+            defect = Defect(f"a defect in mstr-loader: {type(error).__name__}: {error}")
+            defect.__cause__ = error
+            self._fail(defect)
         finally:
             self.result.seconds = self._clock() - began
         return self.result
+
+    def _fail(self, error: LoaderError) -> None:
+        self.result.status = status_of(error)
+        self.result.error = error
+        error.hint = error.hint or self._way_on(error)
 
     async def _run(self) -> None:
         self.progress.phase = Phase.CONNECTING
@@ -107,6 +124,7 @@ class Load:
             closing.push_async_exit(self._discard_unless_used(client, target))
             self.result.dataset_id, self.result.dataset = target.id, target.name
             self.result.warnings += target.warnings
+            self._emptied = target.emptied
             session = await self._open_session(client, target)
             closing.push_async_callback(
                 self._close,
@@ -115,6 +133,7 @@ class Load:
             )
             await self._upload(client, target, session)
             await self._publish(client, target, session)
+            self.progress.phase = Phase.CLOSING
 
     async def _select_project(self, client: Client) -> None:
         if self._connection.project is None:
@@ -160,7 +179,7 @@ class Load:
                     on_slice=self._on_slice,
                 )
             finally:
-                # aiohttp sends a body again by itself when a kept-alive connection was dropped.
+                # aiohttp sends a body a second time by itself when the connection was dropped.
                 self.result.retries += max(0, data.readings - 1)
             share = self._shares[chunk.table]
             share.rows += chunk.rows
@@ -172,6 +191,11 @@ class Load:
             await pipeline.run(self._prepared.tables)
         finally:
             self.result.warnings += pipeline.warnings()
+            if self.result.retries:
+                self.result.warnings.append(
+                    f"{self.result.retries} chunks were sent twice: a connection was dropped. "
+                    "A server that does not replace an index by its repetition has them twice"
+                )
 
     async def _on_slice(self, size: int) -> None:
         self.result.wire_bytes += size
@@ -203,10 +227,11 @@ class Load:
 
         async def discard(_kind: object, error: BaseException | None, _trace: object) -> None:
             # What may have been published is never deleted.
-            unpublished = self.progress.phase is not Phase.PUBLISHING or isinstance(
-                error, (ApiError, Unreachable, PublishFailed)
+            refused = isinstance(error, ApiError | Unreachable) or (
+                isinstance(error, PublishFailed) and error.details["known"]
             )
-            if target.created and unpublished:
+            unpublished = self.progress.phase is not Phase.PUBLISHING or refused
+            if target.created and unpublished and self.result.status is not Status.PUBLISHED:
                 await self._close("delete the new dataset", lambda: self._delete(client, target))
 
         return discard
@@ -228,6 +253,8 @@ class Load:
         """Returns a hint for an error that came without one."""
         if isinstance(error, OutcomeUnknown | UsageError):
             return None
+        if self._emptied:
+            return _EMPTIED
         if error.recovery is Recovery.NONE:
             return "nothing was published; the server's own logs may say more than its answer"
         return "nothing was published; run the same command again to start over"
@@ -241,5 +268,5 @@ class Load:
             )
         return Interrupted(
             "stopped before anything was published",
-            hint="run the same command again to start over",
+            hint=_EMPTIED if self._emptied else "run the same command again to start over",
         )

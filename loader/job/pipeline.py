@@ -128,12 +128,16 @@ class Pipeline:
         self._chunks: asyncio.Queue[tuple[int, Chunk] | None] = asyncio.Queue(stages.senders)
         self._number = 0
         self._non_finite: dict[tuple[str, str], int] = {}
-        self._warnings: list[str] = []
+        self._wide: dict[str, tuple[int, int]] = {}
 
     def warnings(self) -> list[str]:
         """Returns what the user should know about the data that went through."""
         return [
-            *self._warnings,
+            *(
+                f"table {table!r}: {count} chunks hold a single row, of up to {size(largest)}: "
+                f"too wide for chunks of at most {size(self._stages.rules.high)}"
+                for table, (count, largest) in self._wide.items()
+            ),
             *(
                 f"table {table!r}, column {column!r}: {lost} NaN or infinite values became null"
                 for (table, column), lost in self._non_finite.items()
@@ -210,25 +214,33 @@ class Pipeline:
     async def _cut(self) -> None:
         """Collects encoded blocks, table by table, and cuts them into chunks."""
         collector: _Collector | None = None
-        while (item := await self._encoded.get()) is not None:
+        while True:
+            item = await self._encoded.get()
+            if item is None:
+                break
             if collector is None:
                 collector = _Collector(item.table, self._stages)
-            if isinstance(item, _Started):
-                block = await item.encoding
-                self._budget.correct(item.reserved, block.size)
-                self._count(item.table, block)
-                chunks = collector.add(block)
-                del block  # its bytes are to die with their chunk, not with the next block
-            else:
-                if collector.is_empty and not self._stages.allow_empty:
-                    raise no_rows(item.table.name)
-                chunks = collector.finish()
+            await self._queue_chunks_of(item, collector)
+            if isinstance(item, _TableEnd):
                 collector = None
-            overhead = chunk_overhead(self._stages.orientation, len(item.table.columns))
-            for chunk in chunks:
-                await self._queue(chunk, overhead)
+            # It holds a block, whose bytes are to die with their chunk and not with the next block.
+            del item
         for _ in range(self._stages.senders):
             await self._chunks.put(None)
+
+    async def _queue_chunks_of(self, item: _Started | _TableEnd, collector: _Collector) -> None:
+        """Hands over the chunks that a block, or the end of its table, completes."""
+        if isinstance(item, _Started):
+            block = await item.encoding
+            self._budget.correct(item.reserved, block.size)
+            self._count(item.table, block)
+            chunks = collector.add(block)
+        elif collector.is_empty and not self._stages.allow_empty:
+            raise no_rows(item.table.name)
+        else:
+            chunks = collector.finish()
+        for chunk in chunks:
+            await self._queue(chunk, item.table)
 
     def _count(self, table: Table, block: Encoded) -> None:
         self._progress.rows_encoded += block.rows
@@ -237,12 +249,12 @@ class Pipeline:
             place = (table.name, column)
             self._non_finite[place] = self._non_finite.get(place, 0) + lost
 
-    async def _queue(self, chunk: Chunk, overhead: int) -> None:
-        if chunk.json_bytes > self._stages.rules.high:
-            self._warnings.append(
-                f"table {chunk.table!r}: chunk {chunk.index} has {size(chunk.json_bytes)}, "
-                f"because of a row too wide for {size(self._stages.rules.high)}"
-            )
+    async def _queue(self, chunk: Chunk, table: Table) -> None:
+        if chunk.rows == 1 and chunk.json_bytes > self._stages.rules.high:
+            count, largest = self._wide.get(table.name, (0, 0))
+            self._wide[table.name] = (count + 1, max(largest, chunk.json_bytes))
+        # The sizes of the blocks lack the chunk's own brackets.
+        overhead = chunk_overhead(self._stages.orientation, len(table.columns))
         self._budget.correct(0, overhead)
         self._budget.hand_over(chunk.json_bytes)
         self._progress.chunks_cut += 1

@@ -7,15 +7,21 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 
 from loader.api import Client, PublishState, PublishStatus
-from loader.errors import LoaderError, OutcomeUnknown, PublishFailed, Recovery
+from loader.errors import (
+    LoaderError,
+    OutcomeUnknown,
+    ProtocolViolation,
+    PublishFailed,
+    Recovery,
+)
 
 __all__ = ["publish_and_wait"]
 
 FIRST_INTERVAL = 0.1
 GROWTH = 1.5
 LONGEST_INTERVAL = 10.0
-# A state outside of the known ones may pass; one that stays is a failure nobody documented.
-MOST_UNKNOWN = 5
+# Seconds: a state outside of the known ones may pass; one that stays is a failure.
+UNKNOWN_LIMIT = 10.0
 
 _HOW_TO_CHECK = (
     "look at the dataset's row count and time of change in the Library before loading again"
@@ -59,7 +65,7 @@ async def publish_and_wait(
     """
     deadline = clock() + timeout
     await _start(client, dataset_id, session_id)
-    unknown = 0
+    unknown_since: float | None = None
     trouble: LoaderError | None = None
     for interval in intervals():
         try:
@@ -72,10 +78,12 @@ async def publish_and_wait(
             trouble = None
             if status.state is PublishState.DONE:
                 return status
-            if status.state is PublishState.FAILED:
-                raise _failed(status)
-            unknown = unknown + 1 if status.state is PublishState.UNKNOWN else 0
-            if unknown >= MOST_UNKNOWN:
+            if status.state is not PublishState.UNKNOWN:
+                unknown_since = None
+            elif unknown_since is None:
+                unknown_since = clock()
+            lasting = unknown_since is not None and clock() - unknown_since >= UNKNOWN_LIMIT
+            if status.state is PublishState.FAILED or lasting:
                 raise _failed(status)
         if clock() + interval > deadline:
             raise _unknown(
@@ -91,14 +99,18 @@ async def _start(client: Client, dataset_id: str, session_id: str) -> None:
     try:
         await client.publish(dataset_id, session_id)
     except LoaderError as error:
-        # Without a connection the server has seen nothing.
-        if error.recovery is not Recovery.RETRY or error.details.get("phase") in {"tls", "connect"}:
+        # Without a connection the server has seen nothing, and a refusal is an answer. What is no
+        # answer of the API at all may come from a gateway in front of a server that is at work.
+        ambiguous = error.recovery is Recovery.RETRY or isinstance(error, ProtocolViolation)
+        if not ambiguous or error.details.get("phase") in {"tls", "connect"}:
             raise
         try:
             status = await client.publish_status(dataset_id, session_id)
         except LoaderError:
             raise _unknown(f"the answer to the publish was lost: {error.message}") from error
-        if status.state not in {PublishState.DONE, PublishState.RUNNING}:
+        if status.state is PublishState.FAILED:
+            raise _failed(status) from error
+        if status.state is PublishState.UNKNOWN:
             raise _unknown(f"the answer to the publish was lost: {error.message}") from error
 
 
@@ -108,6 +120,7 @@ def _failed(status: PublishStatus) -> PublishFailed:
         + (f", {status.message!r}" if status.message else ""),
         hint="a dataset that was there before keeps its old data; the server's logs may say more",
         publish_status=status.code,
+        known=status.state is PublishState.FAILED,
     )
 
 

@@ -78,7 +78,16 @@ class LoadSettings:
     allow_empty: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("chunk_size", "concurrency", "memory", "window", "max_rate"):
+        self._check_values()
+        for conflict, message, hint in self._conflicts():
+            if conflict:
+                raise UsageError(message, hint=hint)
+
+    def _check_values(self) -> None:
+        for name in (
+            *("chunk_size", "concurrency", "memory", "window", "max_rate"),
+            "publish_timeout",
+        ):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 option = f"--{name.replace('_', '-')}"
@@ -86,31 +95,48 @@ class LoadSettings:
                     f"{option} must be above 0, and is {value:g}",
                     hint=f"leave out {option} for its default",
                 )
-        if self.publish_timeout <= 0:
-            raise UsageError(
-                f"--publish-timeout must be above 0, and is {self.publish_timeout:g}",
-                hint="leave out --publish-timeout for its default, an hour",
-            )
         for name in ("dataset", "dataset_id", "folder_id"):
             text = getattr(self, name)
             # What an unset variable of a script becomes must not mean the default.
             if text is not None and not text.strip():
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"{option} is empty", hint=f"give a value, or leave out {option}")
-        if self.dataset and self.dataset_id:
-            raise UsageError(
-                "--dataset and --dataset-id name the dataset twice", hint="give one of them"
-            )
-        if self.dataset_id and self.overwrite:
-            raise UsageError(
+
+    def _conflicts(self) -> tuple[tuple[bool, str, str], ...]:
+        """Returns what cannot be wanted together: whether it is, what to say, and a hint."""
+        by_id = self.dataset_id is not None
+        return (
+            (
+                by_id and self.dataset is not None,
+                "--dataset and --dataset-id name the dataset twice",
+                "give one of them",
+            ),
+            (
+                by_id and self.overwrite,
                 "--overwrite re-creates a definition by its name, which --dataset-id does not give",
-                hint="name the dataset with --dataset",
-            )
-        if self.window is not None and self.ordering is not Ordering.WINDOWED:
-            raise UsageError(
+                "name the dataset with --dataset",
+            ),
+            (
+                by_id and self.folder_id is not None,
+                "--folder-id is of no use with --dataset-id, which finds a dataset in any folder",
+                "leave one of them out",
+            ),
+            (
+                self.overwrite and not self.publish,
+                "--overwrite takes the old data away, and --no-publish brings no new data",
+                "leave one of them out",
+            ),
+            (
+                self.ordering is Ordering.STRICT and (self.concurrency or 1) > 1,
+                f"--ordering strict sends one chunk at a time, not {self.concurrency}",
+                "leave out --concurrency, or choose --ordering windowed",
+            ),
+            (
+                self.window is not None and self.ordering is not Ordering.WINDOWED,
                 f"--window belongs to --ordering windowed, not to {self.ordering}",
-                hint="leave one of them out",
-            )
+                "leave one of them out",
+            ),
+        )
 
     def policy_of(self, table: str) -> UpdatePolicy:
         """Returns the update policy of a table."""

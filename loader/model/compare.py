@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from loader.model.build import Roles
 from loader.model.definition import DatasetModel
 
-__all__ = ["differences"]
+__all__ = ["differences", "role_differences"]
 
 
 def differences(
@@ -41,4 +42,27 @@ def differences(
             for name in columns
             if name not in ours
         ]
+    return found
+
+
+def role_differences(
+    model: DatasetModel, roles: Roles, attributes: Collection[str], metrics: Collection[str]
+) -> Sequence[str]:
+    """Returns which of the user's wishes an existing dataset contradicts, in words.
+
+    Args:
+        model: What the source wants to load.
+        roles: What the user says of single columns; columns it does not name are as they are there.
+        attributes: The names of the dataset's attributes.
+        metrics: The names of its metrics.
+    """
+    found: list[str] = []
+    for table in model.tables:
+        for column in table.columns:
+            spellings = {column.name, f"{table.name}.{column.name}"}
+            is_attribute, is_metric = column.name in attributes, column.name in metrics
+            if spellings & set(roles.attributes) and is_metric and not is_attribute:
+                found.append(f"column {column.name!r} is a metric there, and --attribute names it")
+            if spellings & set(roles.metrics) and is_attribute and not is_metric:
+                found.append(f"column {column.name!r} is an attribute there, and --metric names it")
     return found

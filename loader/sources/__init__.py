@@ -10,6 +10,7 @@ from loader.errors import SourceError, UsageError
 from loader.sources.arrow import is_arrow, open_arrow
 from loader.sources.base import Batch, CsvOptions, CsvTypes, Format, Source, SourceOptions
 from loader.sources.csv_files import CsvSource
+from loader.sources.csv_types import exact_doubles
 from loader.sources.locate import Files, locate, split
 from loader.sources.parquet import ParquetSource
 
@@ -20,6 +21,7 @@ __all__ = [
     "Format",
     "Source",
     "SourceOptions",
+    "exact_doubles",
     "open_tables",
 ]
 

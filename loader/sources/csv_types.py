@@ -275,7 +275,7 @@ class Guess:
             self.small = _casts(texts.array.filter(pa.array(digits > _INT64_DIGITS)), pa.int64())
         if self.exact:
             long = digits + fraction > _DOUBLE_DIGITS
-            self.exact = not long.any() or _exact(texts.array.filter(pa.array(long)))
+            self.exact = not long.any() or exact_doubles(texts.array.filter(pa.array(long)))
         return True
 
     def _strange_numbers(self, array: pa.StringArray) -> bool:
@@ -300,7 +300,7 @@ class Guess:
         self.scale = max(self.scale, int((fraction - exponent).max()))
         doubtful = (whole + fraction > _DOUBLE_DIGITS) | (np.abs(exponent) > _DOUBLE_EXPONENT)
         if self.exact and doubtful.any():
-            self.exact = _exact(array.filter(pa.array(doubtful)))
+            self.exact = exact_doubles(array.filter(pa.array(doubtful)))
         return True
 
     def _timestamps(self, texts: _Texts, zone: str | None) -> bool:
@@ -350,7 +350,7 @@ def _casts(array: pa.StringArray, kind: pa.DataType) -> bool:
     return True
 
 
-def _exact(array: pa.StringArray) -> bool:
+def exact_doubles(array: pa.StringArray) -> bool:
     """Whether the shortest text of the nearest double is, for each, the very same number.
 
     Conservative for whole numbers: up to 2**53.

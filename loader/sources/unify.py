@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from loader.errors import BadValue, SourceError
+from loader.model.types import is_text
 from loader.sources.base import plain_schema
 
 __all__ = ["Unifier", "conform", "promote"]
@@ -133,10 +134,6 @@ def _finer(one: str, two: str) -> str:
     return max(one, two, key=_UNITS.index)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind))
-
-
 def _is_bytes(kind: pa.DataType) -> bool:
     return bool(pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_binary_view(kind))
 
@@ -181,7 +178,7 @@ _FAMILIES: Final[tuple[tuple[Callable[[pa.DataType], bool], _Widen], ...]] = (
     (pt.is_date, lambda _one, _two: pa.date64()),
     (pt.is_time, _time),
     (pt.is_duration, lambda one, two: pa.duration(_finer(one.unit, two.unit))),
-    (_is_text, lambda _one, _two: pa.large_string()),
+    (is_text, lambda _one, _two: pa.large_string()),
     (_is_bytes, lambda _one, _two: pa.large_binary()),
 )
 

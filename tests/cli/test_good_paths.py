@@ -341,7 +341,6 @@ def test_chunks_are_numbered_from_1_for_each_table_and_sent_concurrently(
         (["--ordering", "windowed", "--window", "4"], {"order": "window", "window": 4}),
         (["--concurrency", "2"], {"order": "window", "window": 4}),
         (["--ordering", "strict"], {"order": "strict", "parallel": False}),
-        (["--ordering", "strict", "--concurrency", "4"], {"order": "strict", "parallel": False}),
         (["--concurrency", "1"], {"order": "strict", "parallel": False}),
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, list) else None,

@@ -232,6 +232,34 @@ async def test_the_same_name_again_overwrites(api):
     await api.session(new)  # the sample, which adds to table2: fine again
 
 
+async def test_dataset_names_in_a_folder_ignore_case(api):
+    old = await api.dataset()
+    await api.dataset(json.loads(sample("model.json")) | {"name": "TESTMODEL"})
+    await api.refused(404, "ERR004", "no dataset", "GET", old)
+    (dataset,) = api.emulator.catalogue
+    assert (dataset.model.name, dataset.schema) == ("TESTMODEL", "TESTMODEL")
+
+
+@pytest.mark.parametrize("name", ["emulator", "Memory", "mstr_emulator", "main", "TEMP", "system"])
+@pytest.mark.parametrize("kept", [True, False], ids=["in a file", "in memory"])
+async def test_a_dataset_may_be_called_like_what_sql_has_already(emulate, tmp_path, name, kept):
+    api = await emulate(data=tmp_path if kept else None)
+    await api.login()
+    body = json.loads(sample("model.json")) | {"name": name}
+    dataset = await api.dataset(body)
+    for _ in range(2):
+        session = await api.session(
+            dataset,
+            {"name": "table1", "updatePolicy": "replace"},
+            {"name": "table2", "updatePolicy": "replace"},
+        )
+        await api.put(session, [[1, "2017-12-04", "11:00:00", "Books", 100.5]])
+        assert (await api.publish(session))["status"] == 1
+        # As a user would write it, without the database's name.
+        assert api.sql(f'SELECT "ID" FROM "{name}_2"."table1"') == [(1,)]
+        dataset = await api.dataset(body)
+
+
 async def test_the_same_name_elsewhere_is_another_dataset(api):
     first = await api.dataset()
     shared = json.loads(sample("model.json")) | {"folderId": "D3C7D461F69C4610AA6BAA5EF51F4125"}

@@ -13,9 +13,7 @@ import trustme
 from blockbuster import BlockBuster
 
 from loader.emulator import EmulatorOptions
-from loader.emulator.catalogue import _RESERVED_SCHEMAS
 from loader.emulator.server import Listener
-from loader.emulator.store import RESERVED_SCHEMAS
 from loader.errors import UsageError
 from tests.emulator.test_uploads import ROW, table1
 
@@ -95,7 +93,3 @@ async def test_large_chunks_hold_the_loop_only_briefly(api):
     assert await upload == 200
     assert answered > 20
     assert (await api.publish(session))["status"] == 1
-
-
-def test_the_storage_keeps_its_schema_to_itself():
-    assert RESERVED_SCHEMAS <= _RESERVED_SCHEMAS

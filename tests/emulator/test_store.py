@@ -12,6 +12,7 @@ import pytest
 
 from loader.emulator.decode import decode
 from loader.emulator.definitions import Column, DataType, Orientation, Policy, Table
+from loader.emulator.names import DATABASE, RESERVED_SCHEMAS
 from loader.emulator.store import PublishRefused, Store
 from loader.errors import UsageError
 
@@ -36,7 +37,7 @@ def store():
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "data" / "emulator.duckdb"
+    return tmp_path / "data" / DATABASE
 
 
 def open_store(path):
@@ -53,6 +54,18 @@ def push(store, of, *chunks, policy=REPLACE, dataset="D"):
 def rows(store, sql='SELECT * FROM "s"."t"'):
     with store._cursor() as cursor:
         return cursor.execute(sql).fetchall()
+
+
+def staged(store, session):
+    """What waits for its publish: (table, index, rows), by table and index."""
+    query = (
+        "SELECT table_name, chunk_index, list(file) FROM mstr_emulator.chunks"
+        f" WHERE session_id = '{session}' GROUP BY ALL ORDER BY ALL"
+    )
+    return [
+        (name, index, sum(store._files.read(file).read_all().num_rows for file in files))
+        for name, index, files in rows(store, query)
+    ]
 
 
 def types(store, name='"s"."t"'):
@@ -171,10 +184,10 @@ def test_chunks_come_in_the_order_of_their_indices(store):
         store.stage("S", t, index, chunk(t, f"[{index},{index + 100}]"))
     store.stage("S", t, 2, chunk(t, "[3]"), append=True)
     store.stage("S", t, 1, chunk(t, "[0]"))
-    assert store.staged("S") == [("t", 1, 1), ("t", 2, 3), ("t", 10, 2)]
+    assert staged(store, "S") == [("t", 1, 1), ("t", 2, 3), ("t", 10, 2)]
     store.publish("D", "S", {"t": REPLACE})
     assert [n for (n,) in rows(store)] == [0, 2, 102, 3, 10, 110]
-    assert store.staged("S") == []
+    assert staged(store, "S") == []
 
 
 def test_order_within_large_chunks(store):
@@ -232,7 +245,7 @@ def test_discard(store):
     store.stage("S", t, 1, chunk(t, "[1]"))
     store.discard("S")
     store.discard("S")
-    assert store.staged("S") == []
+    assert staged(store, "S") == []
     assert list(store._files._directory.iterdir()) == []
 
 
@@ -262,7 +275,7 @@ def test_names(store, names, sql_names):
     assert sorted(found) == sorted((name, expected) for name in expected)
 
 
-@pytest.mark.parametrize("schema", ["", "mstr_emulator", "TAKEN", "information_schema"])
+@pytest.mark.parametrize("schema", ["", "TAKEN", "Main", *sorted(RESERVED_SCHEMAS)])
 def test_schemas_that_are_not_to_be_had(store, schema):
     store.define("D", "taken", [table(a="INTEGER")])
     with pytest.raises(ValueError, match="schema"):
@@ -270,11 +283,22 @@ def test_schemas_that_are_not_to_be_had(store, schema):
     assert store.row_count("D", "t") == 0
 
 
-@pytest.mark.parametrize("schema", ["main", "temp", "memory", "system", "order"])
-def test_schemas_with_names_of_the_databases_own(store, schema):
+def test_what_is_reserved_is_what_is_there_before_any_dataset(store, path):
+    """SQL takes ``"a"."t"`` for a table of the schema or of the database that is called ``a``."""
+    with open_store(path) as in_file:
+        found = [
+            name
+            for one in (store, in_file)
+            for row in rows(one, "SELECT database_name, schema_name FROM duckdb_schemas()")
+            for name in row
+        ]
+    assert set(found) == RESERVED_SCHEMAS
+
+
+def test_a_schema_that_sql_has_a_word_for(store):
     t = table(a="INTEGER")
     for _ in range(2):
-        store.define("D", schema, [t])
+        store.define("D", "order", [t])
         assert push(store, t, chunk(t, "[1]")) == {"t": 1}
     store.drop("D")
 
@@ -303,12 +327,10 @@ def test_documents(store):
     store.save("dataset/1", {"name": "B"})
     store.save("dataset/2", {})
     store.save("other", {})
-    assert store.load("dataset/1") == {"name": "B"}
-    assert store.load("nothing") is None
     assert store.documents("dataset/") == {"dataset/1": {"name": "B"}, "dataset/2": {}}
     store.forget("dataset/1")
     store.forget("dataset/1")
-    assert list(store.documents()) == ["dataset/2", "other"]
+    assert list(store.documents("")) == ["dataset/2", "other"]
 
 
 def test_everything_survives_a_restart(path):
@@ -320,8 +342,8 @@ def test_everything_survives_a_restart(path):
         store.stage("S", t, 2, chunk(t, "[3]", f"[{'9' * 37}]"))
         store.save("k", {"v": 1})
     with open_store(path) as store:
-        assert store.load("k") == {"v": 1}
-        assert store.staged("S") == [("t", 1, 2), ("t", 2, 1)]
+        assert store.documents("k") == {"k": {"v": 1}}
+        assert staged(store, "S") == [("t", 1, 2), ("t", 2, 1)]
         assert store.publish("D", "S", {"t": Policy.UPSERT}) == {"t": 3}
         assert rows(store) == [(1, "0.25"), (2, "3.00"), (3, "9" * 37)]
         assert list(store._files._directory.iterdir()) == []
@@ -399,8 +421,8 @@ def test_a_failed_publish_changes_nothing(store):
         store.publish("D", "S", {"t": REPLACE, "u": REPLACE})
     assert rows(store) == [(1, Decimal(1))]
     assert types(store) == ["INTEGER", "DECIMAL(38,0)"]
-    assert store.staged("S") == [("t", 1, 1), ("u", 1, 1)]
     file.write_bytes(whole)
+    assert staged(store, "S") == [("t", 1, 1), ("u", 1, 1)]
     assert store.publish("D", "S", {"t": REPLACE, "u": REPLACE}) == {"t": 1, "u": 1}
 
 
@@ -449,4 +471,4 @@ def test_refused_publishes(store, policies, message):
     store.stage("S", t, 1, chunk(t, "[2]"))
     with pytest.raises(PublishRefused, match=message):
         store.publish("D", "S", policies)
-    assert store.staged("S") == [("t", 1, 1)]
+    assert staged(store, "S") == [("t", 1, 1)]

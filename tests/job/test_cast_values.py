@@ -42,6 +42,8 @@ MIDNIGHT = dt.datetime(2024, 2, 29)
         (pa.array([3.0, None]), "INTEGER", [3, None]),
         (pa.array([decimal.Decimal("7.00")]), "BIGINTEGER", [7]),
         (pa.array(["-5", None]), "INTEGER", [-5, None]),
+        (pa.array(["0.1", "1e300", None, "inf"]), "DOUBLE", [0.1, 1e300, None, float("inf")]),
+        (pa.array([decimal.Decimal("0.10"), None]), "DOUBLE", [0.1, None]),
     ],
 )
 def test_what_fits(array, wanted, expected):
@@ -53,6 +55,8 @@ def test_what_fits(array, wanted, expected):
     ("bad", "arrow", "wanted"),
     [
         ("0x10", pa.string(), "INTEGER"),
+        ("12345678901234567890.123", pa.string(), "DOUBLE"),
+        (decimal.Decimal("12345678901234567.89"), pa.decimal128(38, 2), "DOUBLE"),
         ("24:00:00", pa.string(), "TIME"),
         ("", pa.string(), "TIME"),
         ("01:02:03Z", pa.string(), "TIME"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Iterator
 
@@ -232,4 +233,24 @@ async def test_a_row_too_wide_goes_alone_with_a_warning():
     send = Sender()
     pipeline, _ = await run({"t": Wide()}, send)
     assert [chunk.rows for chunk in sorted(send.chunks, key=lambda one: one.index)] == [1, 1, 1]
-    assert any("chunk 2 has" in warning for warning in pipeline.warnings())
+    (warning,) = pipeline.warnings()
+    assert "1 chunks hold a single row, of up to 100 kB" in warning
+
+
+async def test_an_accepted_chunk_is_gone():
+    """A chunk has slots and cannot be referred to weakly: this looks for those that are left."""
+
+    def left() -> set[int]:
+        # Other tests may have kept chunks, of tables of other names.
+        chunks = [one for one in gc.get_objects() if isinstance(one, Chunk)]
+        return {one.index for one in chunks if one.table == "gone"}
+
+    accepted: set[int] = set()
+
+    async def send(chunk: Chunk) -> None:
+        assert left() & accepted <= {chunk.index - 1}
+        accepted.add(chunk.index)
+
+    await run({"gone": Rows(ROWS)}, send, senders=1)
+    assert len(accepted) > 2
+    assert not left()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import pickle
 import threading
 
@@ -230,14 +231,30 @@ async def test_a_cancelled_task_cleans_up(connection, server):
     server.left_nothing()
 
 
-async def test_a_timeout_around_a_load_cleans_up(connection, server):
+async def test_push_sync_in_a_notebook_can_be_interrupted(connection, server, monkeypatch):
+    """Ctrl-C reaches the waiting thread as KeyboardInterrupt; the load must end before it does."""
+    waited = concurrent.futures.Future.result
+
+    def interrupted(self, timeout=None):
+        if threading.current_thread() is not threading.main_thread():
+            return waited(self, timeout)
+        if not reached.wait(20):
+            raise AssertionError("no PUT came")
+        monkeypatch.setattr(concurrent.futures.Future, "result", waited)
+        raise KeyboardInterrupt
+
+    reached = threading.Event()
+
     async def hold(request):
         if request.method == "PUT" and "/uploadSessions/" in request.path:
+            reached.set()
             await asyncio.sleep(30)
 
     server.fault = hold
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(loader.push(TABLE, connection=connection), 0.5)
+    monkeypatch.setattr(concurrent.futures.Future, "result", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        loader.push_sync(TABLE, connection=connection)
+    assert server.datasets == {}
     server.left_nothing()
 
 

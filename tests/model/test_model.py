@@ -4,7 +4,15 @@ import pyarrow as pa
 import pytest
 
 from loader.errors import NameRefused, UnmappableColumn, UsageError
-from loader.model import DataType, Role, Roles, build_model, data_type_of, differences
+from loader.model import (
+    DataType,
+    Role,
+    Roles,
+    build_model,
+    data_type_of,
+    differences,
+    role_differences,
+)
 from loader.model.types import arrow_type_for
 
 INT, TEXT = pa.int64(), pa.string()
@@ -161,3 +169,17 @@ def test_differences_are_named():
         "the source has no column 'z', which table 't' has",
         "the dataset has no table 'u'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("roles", "found"),
+    [
+        (Roles(), []),
+        (Roles(attributes=["a"]), ["column 'a' is a metric there, and --attribute names it"]),
+        (Roles(metrics=["t.b"]), ["column 'b' is an attribute there, and --metric names it"]),
+        (Roles(attributes=["b"], metrics=["a"]), []),
+    ],
+)
+def test_wishes_that_an_existing_dataset_contradicts(roles, found):
+    model = build_model("d", {"t": schema(a=INT, b=TEXT)}, roles)
+    assert role_differences(model, roles, ["b"], ["a", "Row Count - t"]) == found

@@ -158,6 +158,22 @@ def test_metric_and_type_change_the_model(push, server, tmp_path):
     ]
 
 
+def test_names_that_differ_in_case_are_one_dataset(push, server, file):
+    first = push(file(a=1), "--dataset", "Sales").succeeded()
+    second = push(file(a=1), "--dataset", "sales").succeeded()
+    assert second.json["dataset_id"] == first.json["dataset_id"]
+    assert second.json["dataset"] == "Sales"
+
+
+def test_roles_that_an_existing_dataset_contradicts_are_a_mismatch(push, server, tmp_path):
+    path = tmp_path / "keys.csv"
+    path.write_text("id,name\n1,a\n2,b\n")
+    push(path).succeeded()
+    failed = push(path, "--attribute", "id", "--policy", "upsert")
+    assert failed.code == 3
+    assert "'id' is a metric there, and --attribute names it" in failed.error["message"]
+
+
 def test_dataset_id_names_the_dataset(push, server, file):
     dataset_id = create(server, "Somewhere else", folder=SHARED_REPORTS)
     result = push(file(a=1), "--dataset-id", dataset_id).succeeded().json

@@ -1,0 +1,56 @@
+"""How a load ends when it is stopped at the very end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pyarrow as pa
+import pytest
+
+import loader
+from loader.errors import Defect
+from loader.job import Load, LoadSettings, Progress, prepare
+from loader.sources import SourceOptions
+from tests.cli.harness import PASSWORD, PROJECT, USER
+
+TABLE = pa.table({"k": ["a", "b"], "v": [1, 2]})
+
+
+@pytest.fixture
+def load(server):
+    connection = loader.Connection(server.url, username=USER, password=PASSWORD, project=PROJECT)
+    prepared = prepare(TABLE, LoadSettings(), SourceOptions(table="t"))
+    return Load(prepared, connection, Progress())
+
+
+async def test_what_was_published_stays_published_when_stopped_while_closing(server, load):
+    loop = asyncio.get_running_loop()
+    reached = asyncio.Event()
+
+    async def hold(request):
+        if request.method == "DELETE":
+            loop.call_soon_threadsafe(reached.set)
+            await asyncio.sleep(30)
+
+    server.fault = hold
+    task = asyncio.create_task(load.run())
+    await asyncio.wait_for(reached.wait(), 20)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert load.result.status is loader.Status.PUBLISHED
+    assert load.result.error is None
+    assert load.result.warnings == ["stopped while the session was being closed"]
+
+
+async def test_a_defect_cleans_up_and_has_a_result(server, load, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("loader.job.pipeline.BlockEncoder.encode", broken)
+    result = await load.run()
+    assert result.status is loader.Status.FAILED
+    assert isinstance(result.error, Defect)
+    assert "ZeroDivisionError: oops" in result.error.message
+    server.left_nothing()
+    assert server.datasets == {}

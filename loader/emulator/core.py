@@ -301,7 +301,7 @@ class Emulator:
                     publishing.cancel()
                 else:
                     self.archive.interrupt()
-            # Also when its outcome stands: what it still writes must not outlive the dataset.
+            # Also when its outcome stands: the storage may be closed next, and it still writes.
             await asyncio.wait([publishing])
         if session.state is State.DELETED:  # by somebody else, meanwhile
             return

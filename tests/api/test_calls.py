@@ -398,6 +398,15 @@ async def test_dataset_that_does_not_exist_is_not_found(server, client):
         await client.dataset_tables(DATASET)
 
 
+async def test_dataset_objects_are_the_names_of_attributes_and_metrics(server, client):
+    payload = cube("Cost", "Row Count - t")
+    payload["definition"]["availableObjects"]["attributes"] = [{"id": "1", "name": "Day"}]
+    server.give("GET", f"/api/v2/cubes/{DATASET}", payload=payload)
+    objects = await client.dataset_objects(DATASET)
+    assert objects.attributes == {"Day"}
+    assert objects.metrics == {"Cost", "Row Count - t"}
+
+
 def cube(*metrics):
     named = [{"id": str(number), "name": name} for number, name in enumerate(metrics)]
     return {"definition": {"availableObjects": {"metrics": named, "attributes": []}}}
@@ -593,6 +602,7 @@ EVERY_CALL = {
     "search_datasets": lambda client: client.search_datasets("n"),
     "folder_datasets": lambda client: client.folder_datasets(None),
     "dataset_tables": lambda client: client.dataset_tables("D"),
+    "dataset_objects": lambda client: client.dataset_objects("D"),
     "create_dataset": lambda client: client.create_dataset({"name": "n"}),
     "update_table": lambda client: client.update_table("D", "T", "add", {"name": "n"}),
     "create_model": lambda client: client.create_model({"name": "n"}),

@@ -8,6 +8,7 @@ import time
 import traceback
 import tracemalloc
 
+import aiohttp
 import orjson
 import pytest
 from aiohttp import web
@@ -500,27 +501,40 @@ async def _sink(reader, writer):
         writer.write(OK)
 
 
-@pytest.mark.slow
-async def test_sending_100_mb_keeps_the_event_loop_turning(library):
-    lags = []
-    done = False
+async def longest_stall(send):
+    """Returns for how long the event loop did not turn, at worst, while something was sent.
 
-    async def watch():
-        while not done:
+    The best of some attempts: a shared machine may take the processor away at any time.
+    """
+    best = float("inf")
+    for _ in range(3):
+        sending = asyncio.create_task(send())
+        longest = 0.0
+        while not sending.done():
             before = time.perf_counter()
             await asyncio.sleep(0)
-            lags.append(time.perf_counter() - before)
+            longest = max(longest, time.perf_counter() - before)
+        await sending
+        best = min(best, longest)
+    return best
 
+
+@pytest.mark.slow
+async def test_sending_100_mb_keeps_the_event_loop_turning(library):
     url = await library.serve_raw(_sink)
-    async with library.client(url) as client:
-        watcher = asyncio.create_task(watch())
-        await put(client, library.text(100_000_000))
-        done = True
-        await watcher
-    lags.sort()
-    # A body given whole stalls the loop for 70-235 ms; the 99th percentile, since a shared machine
-    # may take the processor away now and then.
-    assert lags[int(len(lags) * 0.99)] < 0.05
+    data = library.text(100_000_000)
+    whole = b"".join(data)
+
+    async def send_whole():
+        async with session.put(url, data=whole) as answer:
+            assert answer.status == 200
+
+    async with library.client(url) as client, aiohttp.ClientSession() as session:
+        sliced = await longest_stall(lambda: put(client, data))
+        with pytest.warns(ResourceWarning, match="might lock the event loop"):
+            in_one_piece = await longest_stall(send_whole)
+    # The pieces have a hundredth of the bytes.
+    assert sliced < in_one_piece / 4
 
 
 @pytest.mark.slow

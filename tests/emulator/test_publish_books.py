@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 import pytest
 
-from loader.emulator.uploads import State
-from tests.emulator.harness import GatedArchive, until
+from tests.emulator.harness import GatedArchive
 from tests.emulator.test_uploads import ROW, table1
 
 
@@ -43,30 +41,20 @@ async def test_bookkeeping_that_fails_changes_no_outcome(light, caplog, call, fa
     assert (fails and call == "save") or "No space left on device" in caplog.text
 
 
-async def test_a_dataset_that_is_deleted_as_its_publish_ends_stays_deleted(light):
-    """What a publish still notes when its outcome is known must not bring the dataset back."""
+async def test_deleting_a_session_waits_for_what_its_publish_still_notes(light):
+    """Who closes the storage cancels every session first: nothing may come after that."""
     archive = GatedArchive()
     archive.gate.set()
-    saving, go = threading.Event(), threading.Event()
-    documents = {}
-    archive.save = documents.__setitem__
-    archive.forget = documents.pop
-
-    def slow(key, document):
-        saving.set()
-        assert go.wait(10)
-        documents[key] = document
-
+    go = asyncio.Event()
     api = await light(archive=archive)
-    dataset = await api.dataset()
-    session = await api.session(dataset, table1())
-    archive.save = slow
-    await api.ok("POST", f"{session}/publish")
-    await asyncio.to_thread(saving.wait, 10)
+    session = await api.session(await api.dataset(), table1())
+    api.emulator._save = lambda _: go.wait()
+    assert (await api.publish(session))["status"] == 1
     (upload,) = api.emulator.uploads
-    assert upload.state is State.PUBLISHED
-    deletion = asyncio.create_task(api.ok("DELETE", f"/objects/{dataset.rsplit('/', 1)[1]}?type=3"))
-    await until(lambda: not list(api.emulator.catalogue))
+    cancelled = asyncio.create_task(api.emulator.cancel(upload))
+    for _ in range(5):  # more often than a cancel asks the storage
+        await api.emulator.store(lambda: None)
+    assert not cancelled.done()
     go.set()
-    await deletion
-    assert documents == {}
+    await cancelled
+    assert upload.publishing.done()

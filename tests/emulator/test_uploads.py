@@ -353,7 +353,7 @@ async def test_a_failed_publish(light):
     await api.put(session, [ROW])
     body = await api.publish(session)
     assert (body["status"], body["message"]) == (3, "table 'table1' has no key")
-    assert archive.discarded
+    await until(lambda: archive.discarded)
     await api.session(dataset)
 
 

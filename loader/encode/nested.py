@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from loader.encode.joins import concat, constant
-from loader.encode.layouts import take
+from loader.encode.layouts import listed, take
 
 __all__ = ["chosen", "is_nested", "members", "nested"]
 
@@ -46,11 +46,8 @@ def members(array: pa.Array) -> list[pa.Array]:
         return [values for _, values in chosen(array)]
     if pt.is_struct(arrow):
         return _fields(array if _flattens(arrow) else _shown(array))
-    if pt.is_map(arrow):
-        pairs = _entries(array).flatten()
-        return [pairs.field(0), pairs.field(1)]
-    # flatten() leaves out what lies under a null list and honours slices, views and fixed sizes.
-    return [array.flatten()]
+    values = listed(array)[1]
+    return [values.field(0), values.field(1)] if pt.is_map(arrow) else [values]
 
 
 def chosen(array: pa.Array) -> Iterator[tuple[npt.NDArray[np.int64], pa.Array]]:
@@ -78,32 +75,27 @@ def _with_nulls_of(array: pa.Array, texts: pa.Array) -> pa.Array:
 
 
 def _list(array: pa.Array, texts: Texts) -> pa.Array:
-    (values,) = members(array)
-    return _joined(array, texts(values), "[", "]")
+    lengths, values = listed(array)
+    return _joined(lengths, texts(values), "[", "]")
 
 
 def _map(array: pa.Array, texts: Texts) -> pa.Array:
-    keys, values = map(texts, members(array))
+    lengths, pairs = listed(array)
+    keys, values = texts(pairs.field(0)), texts(pairs.field(1))
     # A JSON object has text keys: the text of a number or date is wrapped, a text already is one.
     bare = pc.invert(pc.starts_with(keys, '"'))
     if pc.any(bare).as_py():
         wrapped = [orjson.dumps(key).decode() for key in keys.filter(bare).to_pylist()]
         keys = pc.replace_with_mask(keys, bare, pa.array(wrapped, pa.string()))
-    return _joined(_entries(array), concat(keys, ":", values), "{", "}")
+    return _joined(lengths, concat(keys, ":", values), "{", "}")
 
 
-def _entries(array: pa.Array) -> pa.Array:
-    """Returns maps as lists, which Arrow knows how to flatten."""
-    arrow = array.type
-    return array.cast(pa.list_(pa.struct([("key", arrow.key_type), ("value", arrow.item_type)])))
-
-
-def _joined(lists: pa.Array, members: pa.Array, opening: str, closing: str) -> pa.Array:
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    regrouped = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), members)
-    joined = pc.binary_join(regrouped, constant(","))
-    return concat(opening, joined, closing)
+def _joined(
+    lengths: npt.NDArray[np.int64], members: pa.Array, opening: str, closing: str
+) -> pa.Array:
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    regrouped = pa.LargeListArray.from_arrays(pa.array(offsets), members)
+    return concat(opening, pc.binary_join(regrouped, constant(",")), closing)
 
 
 def _struct(array: pa.Array, texts: Texts) -> pa.Array:

@@ -87,16 +87,19 @@ def _as_strings(values: pa.Array) -> pa.Array:
 
 
 def _nested_texts(array: pa.Array) -> pa.Array:
-    """Returns nested values as JSON; a value refused inside one is told by the row it is in."""
+    """Returns nested values as JSON.
+
+    A value refused inside one is told by the row it is in, which halving the rows finds.
+    """
     try:
         return nested(array, _member_texts)
-    except ValueRefused:
+    except ValueRefused as refused:
         if len(array) == 1:
-            raise
+            raise ValueRefused(0, refused.reason, refused.value) from refused
     half = len(array) // 2
-    _nested_texts(array.slice(0, half))
+    first = _nested_texts(array.slice(0, half))
     try:
-        return _nested_texts(array.slice(half))
+        return pa.concat_arrays([first, _nested_texts(array.slice(half))])
     except ValueRefused as refused:
         raise ValueRefused(half + refused.row, refused.reason, refused.value) from refused
 
@@ -107,7 +110,7 @@ def _member_texts(array: pa.Array) -> pa.Array:
     if pt.is_dictionary(array.type):
         return _by_entry(array, _member_texts)
     if is_nested(array.type):
-        return fill_null(nested(array, _member_texts))
+        return fill_null(_nested_texts(array))
     return texts(array)
 
 

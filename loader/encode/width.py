@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from loader.encode.layouts import run_end_decoded
+from loader.encode.layouts import listed, run_end_decoded
 from loader.encode.nested import chosen
 from loader.model.types import storage_type
 
@@ -124,13 +124,8 @@ def _union(array: pa.Array) -> Widths:
 
 
 def _list(array: pa.Array) -> Widths:
-    if pt.is_map(array.type):
-        array = array.cast(
-            pa.list_(pa.struct([("", array.type.key_type), ("", array.type.item_type)]))
-        )
-    members = array.flatten()
-    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
-    ends = np.cumsum(lengths.astype(np.int64))
+    lengths, members = listed(array)
+    ends = np.cumsum(lengths)
     per_member: Widths = np.broadcast_to(_widths(members), (len(members),))
     running = np.concatenate([np.zeros(1, np.int64), np.cumsum(per_member + 1)])
     widths: Widths = running[ends] - running[ends - lengths] + 2 * _QUOTES

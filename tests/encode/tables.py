@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import itertools
 import uuid
 
 import pyarrow as pa
@@ -93,15 +94,119 @@ def build(values: list, arrow: pa.DataType) -> pa.Array:
 
 @st.composite
 def arrays(draw: st.DrawFn, scalar=None, size: int | None = None) -> pa.Array:
-    """An array of a scalar type, nulls included, sometimes a slice or a dictionary."""
+    """An array of a scalar type, nulls included, sometimes a slice, a dictionary or of few values.
+
+    Values that are few are what the encoder turns into a dictionary by itself.
+    """
     arrow, values = scalar or draw(st.sampled_from(SCALARS))
     length = draw(st.integers(0, 30)) if size is None else size
     offset = draw(st.integers(0, 3))
+    if draw(st.booleans()):
+        values = st.sampled_from(draw(st.lists(values, min_size=1, max_size=2)))
     drawn = draw(st.lists(st.none() | values, min_size=length + offset, max_size=length + offset))
     array = build(drawn, arrow).slice(offset)
     if pa.types.is_string(arrow) and draw(st.booleans()):
         array = array.dictionary_encode()
     return array
+
+
+def _dictionary(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
+    """Entries may be null, repeat, or be shown by no row."""
+    entries = draw(columns(draw(st.integers(1, 4)), depth))
+    index = st.none() | st.integers(0, len(entries) - 1)
+    indices = draw(st.lists(index, min_size=size, max_size=size))
+    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int8()), entries)
+
+
+def _run_ends(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
+    ends = sorted({*draw(st.lists(st.integers(1, max(size, 1)), max_size=4)), max(size, 1)})
+    values = draw(columns(len(ends), depth))
+    return pa.RunEndEncodedArray.from_arrays(pa.array(ends, pa.int32()), values).slice(0, size)
+
+
+def _sparse(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
+    codes = draw(st.lists(st.integers(0, 1), min_size=size, max_size=size))
+    children = [draw(columns(size, depth)) for _ in range(2)]
+    return pa.UnionArray.from_sparse(
+        pa.array([(5, 2)[code] for code in codes], pa.int8()), children, ["a", "b"], [5, 2]
+    )
+
+
+def _dense(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
+    """Places only grow within a child, as the format wants it, but may leave values out."""
+    codes = draw(st.lists(st.integers(0, 1), min_size=size, max_size=size))
+    places, ends = [], [0, 0]
+    for code in codes:
+        places.append(ends[code] + draw(st.integers(0, 1)))
+        ends[code] = places[-1] + 1
+    children = [draw(columns(end, depth)) for end in ends]
+    return pa.UnionArray.from_dense(
+        pa.array(codes, pa.int8()), pa.array(places, pa.int32()), children
+    )
+
+
+def _struct(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
+    children = [draw(columns(size, depth)) for _ in range(2)]
+    return pa.StructArray.from_arrays(children, ["a", 'b"'], mask=_mask(draw, size))
+
+
+def _fixed_size_list(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
+    values = draw(columns(size * 2, depth))
+    return pa.FixedSizeListArray.from_arrays(values, 2, mask=_mask(draw, size))
+
+
+def _list(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
+    """Lists of every layout; under a null there may be members."""
+    lengths = draw(st.lists(st.integers(0, 2), min_size=size, max_size=size))
+    ends = list(itertools.accumulate(lengths, initial=1))
+    arrow = draw(
+        st.sampled_from((pa.ListArray, pa.LargeListArray, pa.ListViewArray, pa.LargeListViewArray))
+    )
+    offset = pa.int64() if arrow in (pa.LargeListArray, pa.LargeListViewArray) else pa.int32()
+    values = draw(columns(ends[-1] + 1, depth))
+    mask = _mask(draw, size)
+    if arrow in (pa.ListArray, pa.LargeListArray):
+        return arrow.from_arrays(pa.array(ends, offset), values, mask=mask)
+    starts = [draw(st.integers(0, len(values) - length)) for length in lengths]
+    return arrow.from_arrays(pa.array(starts, offset), pa.array(lengths, offset), values, mask=mask)
+
+
+def _map(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
+    lengths = draw(st.lists(st.integers(0, 2), min_size=size, max_size=size))
+    ends: list[int | None] = list(itertools.accumulate(lengths, initial=0))
+    total = ends[-1] or 0
+    arrow, key = draw(st.sampled_from(((pa.string(), _TEXT), (pa.int16(), st.integers(-9, 9)))))
+    keys = pa.array(draw(st.lists(key, min_size=total, max_size=total)), arrow)
+    values = draw(columns(total, depth))
+    if size and draw(st.booleans()):
+        ends[0] = None
+    return pa.MapArray.from_arrays(pa.array(ends, pa.int32()), keys, values)
+
+
+def _mask(draw: st.DrawFn, size: int) -> pa.Array:
+    return pa.array(draw(st.lists(st.booleans(), min_size=size, max_size=size)), pa.bool_())
+
+
+LAYOUTS = (
+    _dictionary,
+    _run_ends,
+    _sparse,
+    _dense,
+    _struct,
+    _fixed_size_list,
+    _list,
+    _map,
+)
+
+
+@st.composite
+def columns(draw: st.DrawFn, size: int, depth: int = 2) -> pa.Array:
+    """An array of any type: plain, or built from other arrays up to the given depth."""
+    layout = draw(st.sampled_from(LAYOUTS)) if depth and draw(st.integers(0, 3)) else None
+    if layout is None:
+        return draw(arrays(size=size))
+    offset = draw(st.integers(0, 2))
+    return layout(draw, size + offset, depth - 1).slice(offset)
 
 
 def uuids(values: list[uuid.UUID | None]) -> pa.Array:

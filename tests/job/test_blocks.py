@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from loader.encode import row_widths
 from loader.job.blocks import MOST_ROWS, blocks
 from loader.sources import Batch
-from tests.encode.tables import SCALARS, arrays, uuids
+from tests.encode.tables import SCALARS, arrays, columns, uuids
 
 
 def same(batch: Batch) -> Batch:
@@ -56,10 +56,8 @@ def test_narrow_rows_are_limited_too():
     assert [rows for _, rows in positions(table, [7], 10**9)] == [MOST_ROWS, 5]
 
 
-@given(st.data())
-def test_widths_do_not_depend_on_slices(data):
-    scalar = data.draw(st.sampled_from(SCALARS))
-    array = data.draw(arrays(scalar=scalar, size=12))
+@given(st.sampled_from(SCALARS).flatmap(lambda scalar: arrays(scalar, size=12)) | columns(size=12))
+def test_widths_do_not_depend_on_slices(array):
     batch = pa.RecordBatch.from_arrays([array], names=["c"])
     whole = row_widths(batch).tolist()
     assert row_widths(batch.slice(3)).tolist() == whole[3:]
@@ -74,3 +72,13 @@ def test_widths_of_nested_values_follow_their_length():
         widths = row_widths(pa.RecordBatch.from_arrays([array], names=["c"]))
         assert widths[0] > 100 > widths[1]
     assert row_widths(pa.RecordBatch.from_arrays([uuids([None])], names=["c"]))[0] > 30
+
+
+def test_widths_of_unions_are_those_of_the_values_shown():
+    union = pa.UnionArray.from_sparse(
+        pa.array([0, 1, 1], pa.int8()), [pa.array(["a" * 100] * 3), pa.array([1, 2, 3])]
+    )
+    structs = pa.StructArray.from_arrays([union], ["u"], mask=pa.array([False, False, True]))
+    for array in (union, structs):
+        widths = row_widths(pa.RecordBatch.from_arrays([array], names=["c"]))
+        assert widths[0] > 100 > widths[1] >= widths[2]

@@ -17,14 +17,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+import uvloop
 
+from loader.api import Client, Connection, UploadTable
 from loader.emulator.process import EmulatorProcess
 
 HERE = Path(__file__).parent
@@ -151,6 +153,40 @@ def raw_send() -> tuple[None, int, float]:
     return None, SEND_BYTES // SLICE * SLICE, seconds
 
 
+class Letters:
+    """Base64 that costs nothing to make: a chunk for measuring the way alone."""
+
+    def __len__(self) -> int:
+        return SEND_BYTES // SLICE * SLICE
+
+    def __iter__(self) -> Iterator[bytes]:
+        piece = b"A" * SLICE
+        return (piece for _ in range(SEND_BYTES // SLICE))
+
+
+async def put(url: str) -> tuple[None, int, float]:
+    """The limit of the way: one PUT into the sink without reading or encoding anything."""
+    connection = Connection(url, username="administrator")
+    async with Client(connection) as client:
+        await client.login()
+        await client.select_project("MicroStrategy Tutorial")
+        columns = [{"name": "s", "dataType": "STRING"}]
+        metric = {"name": "s", "expressions": [{"tableName": "t", "columnName": "s"}]}
+        tables = [{"name": "t", "columnHeaders": columns}]
+        dataset = await client.create_model(
+            {"name": "bench_put", "tables": tables, "metrics": [metric], "attributes": []}
+        )
+        session = await client.open_upload_session(
+            dataset, [UploadTable("t", "replace", "ROW", ["s"])]
+        )
+        began = time.perf_counter()
+        await client.put_chunk(dataset, session, table="t", index=1, data=Letters())
+        seconds = time.perf_counter() - began
+        await client.delete_upload_session(dataset, session)
+        await client.logout()
+    return None, len(Letters()), seconds
+
+
 def contenders(url: str, file: Path) -> list[Contender]:
     """Everything that is measured, limits last."""
     found = [Contender("mstrio-py, first million rows", lambda: vendor(url, file))]
@@ -165,6 +201,7 @@ def contenders(url: str, file: Path) -> list[Contender]:
     found += [
         Contender("reading the Parquet alone, one thread", lambda: reading(file)),
         Contender("orjson alone on ready rows", ready_rows(file)),
+        Contender("one PUT into the sink, base64 ready", lambda: uvloop.run(put(url))),
         Contender("raw loopback send", raw_send),
     ]
     return found

@@ -122,7 +122,7 @@ class Cutter:
 
 # Measured with `benchmarks/memory.py`; benchmarks/README.md has the figures.
 BASE = 200 * MB
-READER = 160 * MB
+READER = 200 * MB
 ENCODER = 25 * MB
 
 MOST_CONCURRENT = 8

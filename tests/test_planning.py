@@ -101,11 +101,11 @@ def test_more_memory_means_more_concurrency_up_to_8():
 
 def test_too_little_memory_is_refused_with_both_cures():
     with pytest.raises(UsageError) as caught:
-        plan_memory(450 * MB, RULES, concurrency=None, encoders=2)
+        plan_memory(520 * MB, RULES, concurrency=None, encoders=2)
     hint = caught.value.hint
     assert "--memory" in hint
     assert "--chunk-size" in hint
     memory = int(hint.split("--memory to ")[1].split("MB")[0])
     size = int(hint.split("--chunk-size to ")[1].split("MB")[0])
     plan_memory(memory * MB, RULES, concurrency=None, encoders=2)
-    plan_memory(450 * MB, ChunkRules.of(size * MB), concurrency=None, encoders=2)
+    plan_memory(520 * MB, ChunkRules.of(size * MB), concurrency=None, encoders=2)

@@ -170,13 +170,13 @@ def column_json(array: pa.Array, data_type: DataType) -> Segment:
     if pt.is_string(array.type) and data_type is DataType.STRING and not array.null_count:
         array = plain(array)
         if not len(escape_rows(array)):
-            return b"".join((b'"', join(array, '","'), b'"'))
+            return join(array, '","', around=('"', '"'))
     return join(texts(array, data_type), ",")
 
 
 def _rows_json(columns: Sequence[pa.Array]) -> Segment:
     rows = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, constant(","))
-    return b"".join((b"[", join(rows, "],["), b"]"))
+    return join(rows, "],[", around=("[", "]"))
 
 
 _NUMPY_TYPES = frozenset(

@@ -71,8 +71,10 @@ def _plain_texts(array: pa.Array, data_type: DataType | None) -> pa.Array:
     if pt.is_null(arrow):
         return pa.array(["null"] * len(array), pa.string())
     if is_nested(arrow):
-        # To the API a nested value is a text that holds JSON.
-        return fill_null(quote(_nested_texts(array)))
+        # To the API a nested value is a text that holds JSON; any null is null, a union's too.
+        written = _nested_texts(array)
+        missing = pc.equal(written, constant("null"))
+        return fill_null(quote(pc.if_else(missing, pa.scalar(None, pa.string()), written)))
     if is_text(arrow) and data_type is DataType.BIGDECIMAL:
         return fill_null(numbers.numeric_texts(array))
     if data_type is DataType.STRING and data_type_of(arrow) is not DataType.STRING:

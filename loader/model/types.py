@@ -77,10 +77,24 @@ def data_type_of(arrow: pa.DataType) -> DataType | None:
         return DataType.DATETIME
     if pt.is_duration(arrow):
         return DataType.BIGINTEGER
-    if pt.is_interval(arrow):
+    if _holds_interval(arrow):
         return None
     # Texts, binary (as base64), nested values (as JSON text), uuids and null: all are texts.
     return DataType.STRING
+
+
+def _holds_interval(arrow: pa.DataType) -> bool:
+    """Whether a type is an interval of months, days and nanoseconds, or has one inside."""
+    if pt.is_map(arrow):
+        return _holds_interval(arrow.key_type) or _holds_interval(arrow.item_type)
+    if pt.is_struct(arrow) or pt.is_union(arrow):
+        return any(
+            _holds_interval(arrow.field(position).type) for position in range(arrow.num_fields)
+        )
+    if pt.is_nested(arrow):
+        return _holds_interval(arrow.value_type)
+    stored = storage_type(arrow)
+    return bool(pt.is_interval(stored)) if stored == arrow else _holds_interval(stored)
 
 
 def _integer(arrow: pa.DataType) -> DataType:

@@ -133,6 +133,12 @@ def test_tables_agree_about_a_shared_name():
 def test_a_type_without_a_row_in_the_table_is_refused():
     with pytest.raises(UnmappableColumn, match="month_day_nano_interval"):
         build_model("d", {"t": schema(a=pa.month_day_nano_interval())}, Roles())
+    for nested in (
+        pa.list_(pa.month_day_nano_interval()),
+        pa.struct([("a", pa.map_(TEXT, pa.month_day_nano_interval()))]),
+    ):
+        with pytest.raises(UnmappableColumn, match="month_day_nano_interval"):
+            build_model("d", {"t": schema(a=nested)}, Roles())
     with pytest.raises(UnmappableColumn, match="cannot be sent as DATE"):
         build_model("d", {"t": schema(a=INT)}, Roles(types={"a": DataType.DATE}))
     with pytest.raises(UnmappableColumn, match="no column"):

@@ -28,8 +28,8 @@ def concat(*parts: pa.Array | str) -> pa.Array:
 def join(array: pa.Array, separator: str, around: tuple[str, str] | None = None) -> memoryview:
     """Puts all texts of an array together, and two more around them.
 
-    The bytes stay in Arrow's memory pool, which gives back what is freed: megabytes that live as long
-    as their chunk would fragment the heap of each thread.
+    The bytes stay in Arrow's memory pool, which gives back what is freed: megabytes that live as
+    long as their chunk would fragment the heap of each thread.
     """
     whole = pa.ListArray.from_arrays(pa.array([0, len(array)], pa.int32()), array)
     joined = pc.binary_join(whole, constant(separator))

@@ -41,6 +41,14 @@ class RecordingStore(Store):
         self.chunks.append((table.name, index, data.num_rows))
 
 
+async def _cancel_others() -> None:
+    """Ends what a fault still holds, such as a handler in mid-sleep."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 @dataclass(eq=False)
 class Server:
     """An emulator on loopback, driven by its own event loop in its own thread."""
@@ -69,6 +77,7 @@ class Server:
         self._end()
 
     def _end(self) -> None:
+        self.call(_cancel_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()

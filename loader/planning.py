@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loader.errors import UsageError
-from loader.units import MB
+from loader.units import MB, size
 
 __all__ = [
     "ChunkRules",
@@ -186,7 +186,7 @@ def plan_memory(
         if fitting > MB:
             hint += f", or lower --chunk-size to {fitting // MB}MB"
         raise UsageError(
-            f"--memory {memory // MB}MB is too small for chunks of {rules.target // MB} MB",
+            f"--memory {size(memory)} is too small for chunks of {size(rules.target)}",
             hint=hint,
         )
     if concurrency is None:

@@ -92,7 +92,7 @@ def connect(options: ConnectionOptions) -> Connection:
         )
     # A flag says what this run wants, a profile what is usual.
     ca_bundle = options.ca_bundle or (None if options.insecure else profile.get("ca_bundle"))
-    return Connection(
+    connection = Connection(
         url,
         username=username,
         password=_password(options, profile, url, username),
@@ -101,12 +101,20 @@ def connect(options: ConnectionOptions) -> Connection:
         ca_bundle=Path(ca_bundle).expanduser() if ca_bundle else None,
         insecure=options.insecure,
     )
+    # A CA bundle that cannot be used is known before a long scan of the source, not after it.
+    connection.certificate_checks()
+    return connection
 
 
 def _profile(name: str) -> dict[str, Any]:
     path = config_file()
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"--profile {name}: there is no configuration file {path}",
+            hint="create it with a section [profiles.NAME] and keys such as url and username",
+        ) from error
     except OSError as error:
         raise UsageError(
             f"--profile {name}: {path} cannot be read: {error.strerror}",
@@ -193,7 +201,8 @@ def _from_command(command: str) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "its output or quoting is wrong"
         raise UsageError(
-            f"the password command cannot be run: {reason}", hint=_COMMAND_HINT
+            f"the password command {command.split()[:1]} cannot be run (without a shell): {reason}",
+            hint=_COMMAND_HINT,
         ) from None
     return done.stdout.rstrip("\r\n")
 

@@ -66,6 +66,8 @@ def doing(progress: Progress) -> str:
     """Returns what a load is doing, with the rows of a scan under way."""
     if progress.phase == "reading the source" and progress.rows_scanned:
         return f"{progress.phase}, {count(progress.rows_scanned, 'row')} scanned"
+    if progress.trouble:
+        return f"{progress.phase}, still trying: {progress.trouble}"
     return str(progress.phase)
 
 
@@ -120,7 +122,7 @@ class LinePrinter:
                 f"encoded {size(progress.encoded_bytes)}",
                 f"sent {size(progress.sent_bytes)}",
                 f"accepted {size(progress.accepted_bytes)}",
-                f"{size(rate)}/s",
+                *([f"{size(rate)}/s"] if rate else []),
             ]
             if left is not None:
                 parts.append(f"ETA {clock_time(left)}")
@@ -160,7 +162,8 @@ class BarPrinter:
         total = expected_bytes(progress)
         counts = (progress.encoded_bytes, progress.sent_bytes, progress.accepted_bytes)
         notes = [size(count) for count in counts]
-        notes[-1] += f", {size(rate)}/s"
+        if rate:
+            notes[-1] += f", {size(rate)}/s"
         if left is not None and progress.phase == "loading":
             notes[-1] += f", ETA {clock_time(left)}"
         notes[-1] += f", {doing(progress)}"

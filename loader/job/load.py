@@ -36,6 +36,11 @@ _EMPTIED = (
     "to fill it"
 )
 
+_REFUSED_CHUNK = (
+    "nothing was published; where the server wants chunks in order and one at a time, "
+    "--ordering strict sends them so"
+)
+
 # A server that is gone must not keep a failed load from ending.
 CLOSING_TIMEOUT = 20.0
 
@@ -70,6 +75,7 @@ class Load:
             Throttle(self._settings.max_rate, clock=clock) if self._settings.max_rate else None
         )
         self._emptied = False
+        self._session_deleted = False
         progress.rows_total = prepared.rows
         if connection.tls and connection.insecure:
             self.result.warnings.append(
@@ -129,7 +135,7 @@ class Load:
             closing.push_async_callback(
                 self._close,
                 "delete the upload session",
-                lambda: client.delete_upload_session(target.id, session),
+                lambda: self._delete_session(client, target, session),
             )
             await self._upload(client, target, session)
             await self._publish(client, target, session)
@@ -178,6 +184,9 @@ class Load:
                     data=data,
                     on_slice=self._on_slice,
                 )
+            except Refused as error:
+                error.hint = error.hint or _REFUSED_CHUNK
+                raise
             finally:
                 # aiohttp sends a body a second time by itself when the connection was dropped.
                 self.result.retries += max(0, data.readings - 1)
@@ -203,6 +212,9 @@ class Load:
         if self._throttle is not None:
             await self._throttle.spend(size)
 
+    def _on_trouble(self, trouble: str | None) -> None:
+        self.progress.trouble = trouble
+
     async def _publish(self, client: Client, target: Target, session: str) -> None:
         if not self._settings.publish:
             self.result.status = Status.UPLOADED
@@ -212,7 +224,12 @@ class Load:
             return
         self.progress.phase = Phase.PUBLISHING
         status = await publish_and_wait(
-            client, target.id, session, timeout=self._settings.publish_timeout, clock=self._clock
+            client,
+            target.id,
+            session,
+            timeout=self._settings.publish_timeout,
+            on_trouble=self._on_trouble,
+            clock=self._clock,
         )
         self.result.status = Status.PUBLISHED
         if not self.result.rows:
@@ -240,6 +257,10 @@ class Load:
         await client.delete_dataset(target.id)
         self.result.dataset_id = None
 
+    async def _delete_session(self, client: Client, target: Target, session: str) -> None:
+        await client.delete_upload_session(target.id, session)
+        self._session_deleted = True
+
     async def _close(self, aim: str, call: Callable[[], Awaitable[None]]) -> None:
         try:
             async with asyncio.timeout(CLOSING_TIMEOUT):
@@ -261,9 +282,11 @@ class Load:
 
     def _interrupted(self) -> Interrupted:
         if self.progress.phase is Phase.PUBLISHING:
+            deleted = "the upload session was deleted, which cancels a publish that had not ended"
+            open_ = "the upload session could not be deleted, and the publish may go on"
             return Interrupted(
                 "stopped while the data was being published",
-                hint="the upload session was deleted, which cancels a publish that had not ended; "
+                hint=f"{deleted if self._session_deleted else open_}; "
                 "check the dataset before loading again",
             )
         return Interrupted(

@@ -95,7 +95,11 @@ def prepare(sources: Sources, settings: LoadSettings, options: SourceOptions) ->
         ),
         memory=memory,
         settings=settings,
-        warnings=(*_chunk_warnings(rules), *_key_warnings(model, settings)),
+        warnings=(
+            *_chunk_warnings(rules),
+            *_delimiter_warnings(model),
+            *_key_warnings(model, settings),
+        ),
     )
 
 
@@ -120,6 +124,17 @@ def _chunk_warnings(rules: ChunkRules) -> list[str]:
         return []
     return [
         f"chunks of {size(rules.target)} are outside the documented 50 to 200 MB",
+    ]
+
+
+def _delimiter_warnings(model: DatasetModel) -> list[str]:
+    """A file with another delimiter reads well, as one column with an odd name."""
+    return [
+        f"table {table.name!r} has the single column {table.columns[0].name!r}: is {delimiter!r} "
+        "the delimiter? CSV files are read with commas, .tsv files with tabs"
+        for table in model.tables
+        for delimiter in ";|\t"
+        if len(table.columns) == 1 and delimiter in table.columns[0].name
     ]
 
 

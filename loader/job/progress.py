@@ -28,6 +28,7 @@ class Progress:
     Attributes:
         phase: What is being done.
         rows_scanned: Rows seen while the types of CSV files were decided.
+        trouble: What keeps a publish from being seen, while the server cannot be asked.
         rows_total: Rows of the source where known, else None.
         rows_encoded: Rows turned into JSON.
         rows_accepted: Rows the server has accepted.
@@ -40,6 +41,7 @@ class Progress:
 
     phase: Phase = Phase.READING
     rows_scanned: int = 0
+    trouble: str | None = None
     rows_total: int | None = None
     rows_encoded: int = 0
     rows_accepted: int = 0

@@ -42,6 +42,7 @@ async def publish_and_wait(
     session_id: str,
     *,
     timeout: float,  # noqa: ASYNC109 - measured by the injected clock
+    on_trouble: Callable[[str | None], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> PublishStatus:
@@ -52,6 +53,7 @@ async def publish_and_wait(
         dataset_id: The dataset.
         session_id: The upload session.
         timeout: Seconds to wait for the end.
+        on_trouble: Told why the server cannot be asked, and None when it can be again.
         clock: Monotonic seconds.
         sleep: Waits.
 
@@ -85,6 +87,7 @@ async def publish_and_wait(
             lasting = unknown_since is not None and clock() - unknown_since >= UNKNOWN_LIMIT
             if status.state is PublishState.FAILED or lasting:
                 raise _failed(status)
+        on_trouble(trouble.message if trouble else None)
         if clock() + interval > deadline:
             raise _unknown(
                 f"the publish did not end within {timeout:.0f} s"

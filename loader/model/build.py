@@ -45,9 +45,10 @@ def build_model(name: str, schemas: Mapping[str, pa.Schema], roles: Roles) -> Da
         UnmappableColumn: A column's type has no data type.
         UsageError: ``roles`` names a column that no table has, or contradicts itself.
     """
-    check_name("dataset", name, where="dataset")
     _check_wishes(schemas, roles)
     tables = tuple(_table(table, schema, roles) for table, schema in schemas.items())
+    # After the tables: a dataset may be named after the first of them.
+    check_name("dataset", name, where="the load")
     model = DatasetModel(name, tables)
     _check_shared(model)
     return model

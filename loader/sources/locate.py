@@ -222,7 +222,11 @@ def _walk(directory: str, above: tuple[str, ...]) -> Iterator[str]:
 
 def _regular(path: str) -> str:
     if not os.path.exists(path):  # noqa: PTH110
-        raise SourceNotFound(f"{path} is a link to a file that does not exist", file=path)
+        raise SourceNotFound(
+            f"{path} is a link to {os.readlink(path)}, which does not exist",  # noqa: PTH115
+            hint="Mend the link, or name the file itself.",
+            file=path,
+        )
     if not os.path.isfile(path):  # noqa: PTH113
         raise SourceUnreadable(
             f"{path} is not a regular file",

@@ -106,7 +106,7 @@ def test_lines_come_at_every_phase_and_every_few_seconds(capsys):
     assert captured.out == ""
     assert captured.err.splitlines() == [
         "reading the source",
-        "loading, 0 %, encoded 2 MB, sent 0 B, accepted 0 B, 0 B/s",
+        "loading, 0 %, encoded 2 MB, sent 0 B, accepted 0 B",
         "loading, 25 %, encoded 2 MB, sent 1 MB, accepted 1 MB, 200 kB/s, ETA 0:15",
     ]
 

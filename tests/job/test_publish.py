@@ -81,6 +81,21 @@ async def test_trouble_while_polling_is_no_failure():
     assert (await Server(6, trouble, Unreachable("reset"), 1).run()).code == 1
 
 
+async def test_trouble_is_told_and_taken_back():
+    server = Server(6, Unavailable("busy", status=503), 6, 1)
+    told = []
+    await publish_and_wait(
+        server,
+        "d",
+        "s",
+        timeout=60.0,
+        on_trouble=told.append,
+        clock=lambda: server.now,
+        sleep=server.sleep,
+    )
+    assert told == [None, "busy", None]
+
+
 async def test_a_lost_login_while_polling_is_unknown():
     with pytest.raises(OutcomeUnknown):
         await Server(6, SessionExpired("expired", status=401)).run()

@@ -6,6 +6,7 @@ import asyncio
 
 import pyarrow as pa
 import pytest
+from aiohttp import web
 
 import loader
 from loader.errors import Defect
@@ -41,6 +42,41 @@ async def test_what_was_published_stays_published_when_stopped_while_closing(ser
     assert load.result.status is loader.Status.PUBLISHED
     assert load.result.error is None
     assert load.result.warnings == ["stopped while the session was being closed"]
+
+
+@pytest.mark.parametrize(
+    ("deletes", "says"),
+    [
+        (True, "the upload session was deleted"),
+        (False, "could not be deleted, and the publish may"),
+    ],
+)
+async def test_stopped_in_mid_publish_says_what_became_of_it(server, load, deletes, says):
+    loop = asyncio.get_running_loop()
+    reached = asyncio.Event()
+
+    async def hold(request):
+        if request.path.endswith("/publishStatus"):
+            loop.call_soon_threadsafe(reached.set)
+            await asyncio.sleep(30)
+        if request.method == "DELETE" and not deletes:
+            return web.json_response({"code": "ERR001", "message": "not now"}, status=500)
+        return None
+
+    server.fault = hold
+    task = asyncio.create_task(load.run())
+    await asyncio.wait_for(reached.wait(), 20)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert load.result.status is loader.Status.INTERRUPTED
+    assert says in load.result.error.hint
+
+
+def test_another_delimiter_is_a_warning():
+    table = pa.table({"a;b": ["1;2"]})
+    (warning,) = prepare(table, LoadSettings(), SourceOptions()).warnings
+    assert "';' the delimiter?" in warning
 
 
 async def test_a_defect_cleans_up_and_has_a_result(server, load, monkeypatch):

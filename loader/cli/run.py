@@ -90,19 +90,7 @@ class _Run:
                 print("\nstopping; again to stop at once", file=sys.stderr)
                 task.cancel()
                 return
-            self._result.status = Status.INTERRUPTED
-            self._result.error = (
-                Interrupted(
-                    "stopped before anything was sent",
-                    hint="run the same command again to start over",
-                )
-                if self._reading
-                else Interrupted(
-                    "stopped at once: the upload session is left to the server",
-                    hint="it ends when its login times out; until then the server may refuse "
-                    "another load into this dataset",
-                )
-            )
+            self._stop_at_once()
             # Gives the terminal its cursor back.
             self._printer.__exit__(None, None, None)
             print_result(self._result, as_json=self._as_json)
@@ -116,6 +104,23 @@ class _Run:
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    def _stop_at_once(self) -> None:
+        """Notes what the sudden end means; what was published stays published."""
+        if self._result.status in {Status.PUBLISHED, Status.UPLOADED}:
+            self._result.warnings.append("stopped while the session was being closed")
+            return
+        self._result.status = Status.INTERRUPTED
+        if self._reading:
+            self._result.error = Interrupted(
+                "stopped before anything was sent", hint="run the same command again to start over"
+            )
+            return
+        self._result.error = Interrupted(
+            "stopped at once: the upload session is left to the server",
+            hint="it ends when its login times out; until then the server may refuse another "
+            "load into this dataset",
+        )
 
 
 def run_push(

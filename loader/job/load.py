@@ -32,8 +32,8 @@ from loader.job.result import Result, Status, TableResult, status_of
 __all__ = ["Load"]
 
 _EMPTIED = (
-    "the dataset is empty: --overwrite had re-created its definition; run the same command again "
-    "to fill it"
+    "the dataset is empty: --overwrite had re-created its definition, and its new data was not "
+    "published; run the same command again to fill it"
 )
 
 _REFUSED_CHUNK = (
@@ -110,6 +110,12 @@ class Load:
             self._fail(defect)
         finally:
             self.result.seconds = self._clock() - began
+            stopped_early = (
+                self.result.status is Status.INTERRUPTED
+                and self.progress.phase is not Phase.PUBLISHING
+            )
+            if self._emptied and (self.result.status is Status.FAILED or stopped_early):
+                self.result.warnings.append(_EMPTIED)
         return self.result
 
     def _fail(self, error: LoaderError) -> None:
@@ -274,8 +280,6 @@ class Load:
         """Returns a hint for an error that came without one."""
         if isinstance(error, OutcomeUnknown | UsageError):
             return None
-        if self._emptied:
-            return _EMPTIED
         if error.recovery is Recovery.NONE:
             return "nothing was published; the server's own logs may say more than its answer"
         return "nothing was published; run the same command again to start over"
@@ -291,5 +295,5 @@ class Load:
             )
         return Interrupted(
             "stopped before anything was published",
-            hint=_EMPTIED if self._emptied else "run the same command again to start over",
+            hint="run the same command again to start over",
         )

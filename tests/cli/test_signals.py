@@ -162,6 +162,25 @@ def test_a_second_signal_stops_at_once(server, file, start):
     assert outcome.error["hint"]
 
 
+def test_what_was_published_stays_published_after_two_signals(server, file, start):
+    deleting, leaving = Hold("DELETE", "/uploadSessions/"), Hold("POST", "/auth/logout")
+
+    async def fault(request):
+        await deleting(request)
+        await leaving(request)
+
+    server.fault = fault
+    process = start(*arguments(file, server))
+    for hold in (deleting, leaving):
+        assert hold.reached.wait(LIMIT)
+        process.send_signal(signal.SIGINT)
+    outcome = ended(process)
+    assert outcome.code == 0
+    assert outcome.json["status"] == "published"
+    assert outcome.json["error"] is None
+    assert any("stopped" in warning for warning in outcome.json["warnings"])
+
+
 def test_a_signal_while_the_source_is_read_needs_no_patience(server, file, start):
     process = start(*arguments(file, server), program=SLOW_SOURCE)
     until_reading(process)

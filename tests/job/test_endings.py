@@ -73,6 +73,24 @@ async def test_stopped_in_mid_publish_says_what_became_of_it(server, load, delet
     assert says in load.result.error.hint
 
 
+async def test_a_failure_after_an_overwrite_says_that_the_data_is_gone(server, load):
+    assert (await load.run()).error is None
+    # A refusal has a hint of its own, which must not hide the loss.
+    overwrite = prepare(TABLE, LoadSettings(overwrite=True), SourceOptions(table="t"))
+    again = Load(overwrite, load._connection, Progress())
+
+    async def refuse(request):
+        if request.method == "PUT" and "/uploadSessions/" in request.path:
+            return web.json_response({"code": "ERR006", "message": "no"}, status=400)
+        return None
+
+    server.fault = refuse
+    result = await again.run()
+    assert result.status is loader.Status.FAILED
+    assert "--ordering strict" in result.error.hint
+    assert any("the dataset is empty" in warning for warning in result.warnings)
+
+
 def test_another_delimiter_is_a_warning():
     table = pa.table({"a;b": ["1;2"]})
     (warning,) = prepare(table, LoadSettings(), SourceOptions()).warnings

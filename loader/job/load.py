@@ -275,6 +275,8 @@ class Load:
             self.result.warnings.append(f"could not {aim}: no answer in {CLOSING_TIMEOUT:.0f} s")
         except LoaderError as error:
             self.result.warnings.append(f"could not {aim}: {error.message}")
+        except Exception as error:  # noqa: BLE001 - closing never hides how the load ended
+            self.result.warnings.append(f"could not {aim}: {type(error).__name__}: {error}")
 
     def _way_on(self, error: LoaderError) -> str | None:
         """Returns a hint for an error that came without one."""

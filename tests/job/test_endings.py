@@ -73,6 +73,17 @@ async def test_stopped_in_mid_publish_says_what_became_of_it(server, load, delet
     assert says in load.result.error.hint
 
 
+async def test_a_defect_while_closing_hides_no_publish(server, load, monkeypatch):
+    async def broken(*_):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("loader.api.Client.delete_upload_session", broken)
+    result = await load.run()
+    assert result.status is loader.Status.PUBLISHED
+    assert result.error is None
+    assert any("delete the upload session: ZeroDivisionError" in one for one in result.warnings)
+
+
 async def test_a_failure_after_an_overwrite_says_that_the_data_is_gone(server, load):
     assert (await load.run()).error is None
     # A refusal has a hint of its own, which must not hide the loss.

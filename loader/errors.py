@@ -12,6 +12,7 @@
     │   ├── NameRefused             3
     │   ├── UnmappableColumn        3
     │   ├── BadValue                3
+    │   ├── DuplicateKeys           3
     │   └── ModelMismatch           3
     ├── ApiError                    5   an answer of the server that is not a success
     │   ├── LoginFailed             4
@@ -42,6 +43,7 @@ __all__ = [
     "ApiError",
     "BadValue",
     "Defect",
+    "DuplicateKeys",
     "EmptySource",
     "Interrupted",
     "LoaderError",
@@ -179,6 +181,12 @@ class BadValue(SourceError):
     """A value that does not fit its column."""
 
     kind = "bad_value"
+
+
+class DuplicateKeys(SourceError):
+    """Several rows of a table have the same key; an update policy would keep one of them."""
+
+    kind = "duplicate_keys"
 
 
 class ModelMismatch(SourceError):

@@ -9,16 +9,16 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loader.cli.server_options import ServerFlags
 from loader.errors import UsageError
 
 if TYPE_CHECKING:
     from loader.api import Connection
 
-__all__ = ["ConnectionOptions", "config_file", "connect"]
+__all__ = ["config_file", "connect"]
 
 _PROFILE_KEYS = frozenset(
     {
@@ -41,21 +41,6 @@ _KEYRING_SERVICE = "mstr-loader"
 _COMMAND_TIMEOUT = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionOptions:
-    """The connection as flags and environment give it; None where neither does."""
-
-    url: str | None
-    username: str | None
-    project: str | None
-    password_file: Path | None
-    password_command: str | None
-    login_mode: str | None
-    ca_bundle: Path | None
-    insecure: bool
-    profile: str | None
-
-
 def config_file() -> Path:
     """Returns where profiles are read from; ``MSTR_LOADER_CONFIG`` names another file."""
     named = os.environ.get("MSTR_LOADER_CONFIG")
@@ -66,7 +51,7 @@ def config_file() -> Path:
     return platformdirs.user_config_path("mstr-loader") / "config.toml"
 
 
-def connect(options: ConnectionOptions) -> Connection:
+def connect(options: ServerFlags) -> Connection:
     """Returns the connection.
 
     Raises:
@@ -147,9 +132,7 @@ def _profile(name: str) -> dict[str, Any]:
     return profile
 
 
-def _password(
-    options: ConnectionOptions, profile: Mapping[str, Any], url: str, username: str
-) -> str:
+def _password(options: ServerFlags, profile: Mapping[str, Any], url: str, username: str) -> str:
     if options.password_file and options.password_command:
         raise UsageError("--password-file and --password-command are both given", hint="use one")
     if options.password_file:

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import platformdirs
-
 from loader.api import Connection
 from loader.emulator.process import EmulatorProcess
+from loader.job.state import state_directory
 
-__all__ = ["local_server", "state_directory"]
+__all__ = ["local_server"]
 
 _PROJECT = "MicroStrategy Tutorial"
 _USER = "administrator"
-
-
-def state_directory() -> Path:
-    """Returns where a job's files live; ``MSTR_LOADER_STATE`` names another directory."""
-    named = os.environ.get("MSTR_LOADER_STATE")
-    return Path(named) if named else platformdirs.user_state_path("mstr-loader")
 
 
 @contextlib.contextmanager

@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loader.cli import options as shared
+from loader.cli.load_options import LoadFlags
+from loader.cli.model_options import ModelFlags
+from loader.cli.source_options import SourceFlags, Sources
+from loader.cli.spread import spread
+
+if TYPE_CHECKING:
+    from loader.job import LoadOptions
 
 __all__ = ["plan"]
 
 
-def plan(  # noqa: PLR0917 - every parameter is an option; typer takes none by position
-    sources: shared.Sources,
-    dataset: shared.Dataset = None,
-    attribute: shared.Attributes = None,
-    metric: shared.Metrics = None,
-    column_type: shared.Types = None,
-    file_format: shared.Format = None,
-    csv_types: shared.CsvTypes = "scan",
-    policy: shared.Policy = None,
-    orientation: shared.OrientationOption = "column",
-    chunk_size: shared.ChunkSize = None,
-    concurrency: shared.Concurrency = "auto",
-    memory: shared.Memory = None,
-    ordering: shared.OrderingOption = "windowed",
-    window: shared.Window = None,
-    allow_empty: shared.AllowEmpty = False,
+@spread
+def plan(
+    *,
+    sources: Sources,
+    source: SourceFlags,
+    model: ModelFlags,
+    load: LoadFlags,
+    preview: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Show the first N rows as they will be sent.")
+    ] = 0,
+    write_mapping: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a full --mapping file to edit (- for stdout)."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the plan as one JSON object.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001 - read by main()
 ) -> None:
-    """Show what would be sent: model, sizes, chunks and memory; no network."""
+    """Show what would be sent: model, example values, sizes, chunks and memory; no network."""
     from loader.cli.printers import print_plan  # noqa: PLC0415 - keeps --help fast
     from loader.job import plan as plan_load  # noqa: PLC0415 - the same: pyarrow
 
-    options = shared.load_options(
-        file_format=file_format,
-        csv_types=csv_types,
-        types=column_type,
-        attributes=attribute,
-        metrics=metric,
-        dataset=dataset,
-        policy=policy,
-        orientation=orientation,
-        chunk_size=chunk_size,
-        concurrency=concurrency,
-        memory=memory,
-        ordering=ordering,
-        window=window,
-        allow_empty=allow_empty,
-    )
-    print_plan(plan_load(sources, **options), as_json=as_json)
+    options: LoadOptions = {**source.options(), **model.options(), **load.options()}
+    planned = plan_load(sources, preview=preview, **options)
+    print_plan(planned, as_json=as_json)

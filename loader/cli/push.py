@@ -5,18 +5,24 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from loader.cli import options as shared
-from loader.cli.connection import ConnectionOptions, connect
+from loader.cli.connection import connect
+from loader.cli.load_options import LoadFlags
+from loader.cli.model_options import ModelFlags
+from loader.cli.server_options import ServerFlags
+from loader.cli.source_options import SourceFlags, Sources
+from loader.cli.spread import spread
 from loader.cli.values import parse_duration, parse_size
 from loader.errors import UsageError
 
 if TYPE_CHECKING:
     from loader.api import Connection
+    from loader.job import LoadOptions
 
 __all__ = ["push"]
 
@@ -26,120 +32,105 @@ _REMOTE = (
     *("login_mode", "ca_bundle", "insecure"),
 )
 
-_SERVER, _OUTPUT = "Connection", "Output"
+_TARGET, _LOAD, _OUTPUT = "Existing dataset", "Load", "Output"
 
 
-def push(  # noqa: PLR0917 - every parameter is an option; typer takes none by position
-    context: typer.Context,
-    sources: shared.Sources,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="MSTR_URL",
-            help="The Library's address, with or without /api at its end.",
-            rich_help_panel=_SERVER,
-        ),
-    ] = None,
-    username: Annotated[
-        str | None, typer.Option(envvar="MSTR_USERNAME", help="User.", rich_help_panel=_SERVER)
-    ] = None,
-    password_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="File that holds the password. Other ways: MSTR_PASSWORD, the keyring, a prompt.",
-            rich_help_panel=_SERVER,
-        ),
-    ] = None,
-    password_command: Annotated[
-        str | None,
-        typer.Option(help="Command that prints the password.", rich_help_panel=_SERVER),
-    ] = None,
-    login_mode: Annotated[
-        Literal["standard", "ldap"] | None,
-        typer.Option(help="How the server checks the password.", rich_help_panel=_SERVER),
-    ] = None,
-    project: Annotated[
-        str | None,
-        typer.Option(envvar="MSTR_PROJECT", help="Project, name or id.", rich_help_panel=_SERVER),
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(help="Section of the configuration file.", rich_help_panel=_SERVER),
-    ] = None,
-    ca_bundle: Annotated[
-        Path | None,
-        typer.Option(help="Certificate authorities to trust (PEM).", rich_help_panel=_SERVER),
-    ] = None,
-    insecure: Annotated[
-        bool,
-        typer.Option(
-            "--insecure",
-            help="Accept any certificate: anybody on the way can read password and data.",
-            rich_help_panel=_SERVER,
-        ),
-    ] = False,
-    local: Annotated[
-        bool,
-        typer.Option(
-            "--local",
-            help="Load into a local server of this run's own, kept in a DuckDB file.",
-            rich_help_panel=_SERVER,
-        ),
-    ] = False,
-    dataset: shared.Dataset = None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushFlags:
+    """What only a load into a server needs, as typed by the user."""
+
     dataset_id: Annotated[
         str | None,
-        typer.Option(help="Id of an existing dataset.", rich_help_panel="Dataset and model"),
-    ] = None,
+        typer.Option(help="Id of the dataset, in place of its name.", rich_help_panel=_TARGET),
+    ] = None
     folder_id: Annotated[
         str | None,
+        typer.Option(help="Folder of the dataset; default: My Reports.", rich_help_panel=_TARGET),
+    ] = None
+    match_columns: Annotated[
+        Literal["name", "position"],
         typer.Option(
-            help="Folder of the dataset; default: My Reports.", rich_help_panel="Dataset and model"
+            help="How the source's columns find those of the dataset.", rich_help_panel=_TARGET
         ),
-    ] = None,
+    ] = "name"
     overwrite: Annotated[
         bool,
         typer.Option(
             "--overwrite",
             help="Re-create the definition of an existing dataset; dashboards may lose objects.",
-            rich_help_panel="Dataset and model",
+            rich_help_panel=_TARGET,
         ),
-    ] = False,
-    attribute: shared.Attributes = None,
-    metric: shared.Metrics = None,
-    column_type: shared.Types = None,
-    file_format: shared.Format = None,
-    csv_types: shared.CsvTypes = "scan",
-    policy: shared.Policy = None,
-    orientation: shared.OrientationOption = "column",
-    chunk_size: shared.ChunkSize = None,
-    concurrency: shared.Concurrency = "auto",
-    memory: shared.Memory = None,
-    ordering: shared.OrderingOption = "windowed",
-    window: shared.Window = None,
+    ] = False
+    table_id: Annotated[
+        str | None,
+        typer.Option(
+            help="With --workflow one-request: id of the table to update; default: what the load "
+            "that created it was told.",
+            rich_help_panel=_TARGET,
+        ),
+    ] = None
     max_rate: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE/s",
             help="Limit of what goes over the network, such as 50MB/s.",
-            rich_help_panel="Load",
+            rich_help_panel=_LOAD,
         ),
-    ] = None,
+    ] = None
     no_publish: Annotated[
         bool,
         typer.Option(
             "--no-publish",
             help="Upload only, then discard: shows what the way to the server can carry.",
-            rich_help_panel="Load",
+            rich_help_panel=_LOAD,
         ),
-    ] = False,
+    ] = False
     publish_timeout: Annotated[
         str,
         typer.Option(
-            metavar="TIME", help="How long a publish may take: 90s, 30m.", rich_help_panel="Load"
+            metavar="TIME", help="How long a publish may take: 90s, 30m.", rich_help_panel=_LOAD
         ),
-    ] = "1h",
-    allow_empty: shared.AllowEmpty = False,
+    ] = "1h"
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify/--no-verify",
+            help="Compare the server's row counts with the rows sent.",
+            rich_help_panel=_LOAD,
+        ),
+    ] = True
+
+    def options(self) -> LoadOptions:
+        """Returns the options of a load that the texts mean.
+
+        Raises:
+            UsageError: A text means nothing.
+        """
+        rate = self.max_rate
+        options: LoadOptions = {
+            "dataset_id": self.dataset_id,
+            "folder_id": self.folder_id,
+            "match_columns": self.match_columns,
+            "overwrite": self.overwrite,
+            "table_id": self.table_id,
+            "max_rate": None if rate is None else parse_size("--max-rate", rate.removesuffix("/s")),
+            "publish": not self.no_publish,
+            "publish_timeout": parse_duration("--publish-timeout", self.publish_timeout),
+            "verify": self.verify,
+        }
+        return options
+
+
+@spread
+def push(
+    *,
+    context: typer.Context,
+    sources: Sources,
+    server: ServerFlags,
+    source: SourceFlags,
+    model: ModelFlags,
+    target: PushFlags,
+    load: LoadFlags,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -153,45 +144,17 @@ def push(  # noqa: PLR0917 - every parameter is an option; typer takes none by p
         ),
     ] = False,
 ) -> int:
-    """Load Parquet or CSV files into a dataset and publish it."""
+    """Load Parquet, CSV or Arrow files into a dataset and publish it."""
     from loader.cli.printers import print_result  # noqa: PLC0415 - keeps --help fast
     from loader.cli.run import run_push  # noqa: PLC0415 - the same: pyarrow, aiohttp
 
-    options = shared.load_options(
-        file_format=file_format,
-        csv_types=csv_types,
-        types=column_type,
-        attributes=attribute,
-        metrics=metric,
-        dataset=dataset,
-        policy=policy,
-        orientation=orientation,
-        chunk_size=chunk_size,
-        concurrency=concurrency,
-        memory=memory,
-        ordering=ordering,
-        window=window,
-        allow_empty=allow_empty,
-    )
-    options["dataset_id"] = dataset_id
-    options["folder_id"] = folder_id
-    options["overwrite"] = overwrite
-    options["publish"] = not no_publish
-    options["publish_timeout"] = parse_duration("--publish-timeout", publish_timeout)
-    if max_rate is not None:
-        options["max_rate"] = parse_size("--max-rate", max_rate.removesuffix("/s"))
-    given = ConnectionOptions(
-        url=url,
-        username=username,
-        project=project,
-        password_file=password_file,
-        password_command=password_command,
-        login_mode=login_mode,
-        ca_bundle=ca_bundle,
-        insecure=insecure,
-        profile=profile,
-    )
-    with _server(context, given, local=local) as (connection, stored):
+    options: LoadOptions = {
+        **source.options(),
+        **model.options(),
+        **target.options(),
+        **load.options(),
+    }
+    with _server(context, server) as (connection, stored):
         result = run_push(sources, connection, options, as_json=as_json)
         if debug and result.error is not None:
             traceback.print_exception(result.error)
@@ -202,12 +165,10 @@ def push(  # noqa: PLR0917 - every parameter is an option; typer takes none by p
 
 
 @contextlib.contextmanager
-def _server(
-    context: typer.Context, options: ConnectionOptions, *, local: bool
-) -> Iterator[tuple[Connection, Path | None]]:
+def _server(context: typer.Context, flags: ServerFlags) -> Iterator[tuple[Connection, Path | None]]:
     """Gives the connection and, with ``--local``, the DuckDB file behind it."""
-    if not local:
-        yield connect(options), None
+    if not flags.local:
+        yield connect(flags), None
         return
     for name in _REMOTE:
         source = context.get_parameter_source(name)
@@ -218,5 +179,5 @@ def _server(
             )
     from loader.cli.local import local_server  # noqa: PLC0415 - only --local needs it
 
-    with local_server(options.project) as (connection, stored):
+    with local_server(flags.project) as (connection, stored):
         yield connection, stored

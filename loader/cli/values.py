@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 
 from loader.errors import UsageError
 
-__all__ = ["parse_count", "parse_duration", "parse_pairs", "parse_policies", "parse_size"]
+__all__ = [
+    "parse_count",
+    "parse_duration",
+    "parse_names",
+    "parse_pairs",
+    "parse_policies",
+    "parse_size",
+]
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(k|M|G|T)?(i)?B?", re.IGNORECASE)
 _POWERS = {None: 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -58,6 +66,20 @@ def parse_duration(option: str, text: str) -> float:
         raise UsageError(f"{option}: {text!r} is not a duration", hint="write it as 90s, 30m or 2h")
     number, unit = found.groups()
     return float(number) * _SECONDS[unit]
+
+
+def parse_names(option: str, text: str) -> list[str]:
+    """Returns the names of ``A,B``; a name that holds a comma is written in double quotes.
+
+    Raises:
+        UsageError: There is none, one is empty, or one occurs twice.
+    """
+    names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
+    twice = {name for name in names if names.count(name) > 1}
+    if not names or not all(names) or twice:
+        reason = f"it names {min(twice)!r} twice" if twice else "a name is empty"
+        raise UsageError(f"{option} {text!r}: {reason}", hint=f"write it as {option} A,B")
+    return names
 
 
 def parse_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from loader.job.entry import (
 )
 from loader.job.load import Load
 from loader.job.prepare import Prepared, Sources, prepare
-from loader.job.preview import LoadPlan, TablePlan, preview
+from loader.job.preview import LoadPlan, TablePlan, plan_load
 from loader.job.progress import Phase, Progress
 from loader.job.result import Result, Status, TableResult, status_of
 from loader.job.settings import LoadSettings, Ordering, UpdatePolicy
@@ -33,9 +33,9 @@ __all__ = [
     "UpdatePolicy",
     "interpret",
     "plan",
+    "plan_load",
     "prepare",
     "prepare_in_thread",
-    "preview",
     "push",
     "push_sync",
     "reporting",

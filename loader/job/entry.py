@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import dataclasses
 import enum
+import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from loader.api import Connection
@@ -15,12 +17,20 @@ from loader.errors import Interrupted, LoaderError, UsageError
 from loader.eventloop import run_anywhere
 from loader.job.load import Load
 from loader.job.prepare import Prepared, Sources, prepare
-from loader.job.preview import LoadPlan, preview
+from loader.job.preview import LoadPlan, plan_load
 from loader.job.progress import Progress
 from loader.job.result import Result, status_of
-from loader.job.settings import LoadSettings, Ordering, UpdatePolicy
+from loader.job.settings import (
+    BadRowLimit,
+    LoadSettings,
+    MatchColumns,
+    OnBadRow,
+    Ordering,
+    UpdatePolicy,
+    Workflow,
+)
 from loader.model import DataType, Roles
-from loader.sources import CsvOptions, SourceOptions
+from loader.sources import CsvOptions, Format, SourceOptions
 
 __all__ = [
     "LoadOptions",
@@ -67,8 +77,29 @@ class LoadOptions(TypedDict, total=False):
     attributes: Collection[str]
     metrics: Collection[str]
     types: Mapping[str, DataType | str]
-    format: Literal["parquet", "csv"] | None
+    columns: Collection[str] | None
+    mapping: str | os.PathLike[str] | None
+    match_columns: MatchColumns | Literal["name", "position"]
+    check_keys: bool
+    on_bad_row: OnBadRow | Literal["fail", "skip", "quarantine"]
+    max_bad_rows: int | str | None
+    rejects_file: str | os.PathLike[str] | None
+    workflow: Workflow | Literal["session", "one-request"]
+    table_id: str | None
+    verify: bool
+    format: Format | None
+    where: str | None
+    limit: int | None
     csv_types: Literal["scan", "sample"]
+    csv_delimiter: str | None
+    csv_quote: str
+    csv_escape: str | None
+    csv_encoding: str | None
+    csv_decimal: str
+    csv_header: bool
+    csv_comment: str | None
+    csv_skip_lines: int
+    csv_nulls: Collection[str]
 
 
 def interpret(options: LoadOptions) -> tuple[LoadSettings, SourceOptions]:
@@ -87,27 +118,57 @@ def interpret(options: LoadOptions) -> tuple[LoadSettings, SourceOptions]:
         metrics=tuple(given.pop("metrics", ())),
         types=types,
     )
-    source_options = SourceOptions(
-        format=_one_of(("parquet", "csv", None), given.pop("format", None), "--format"),
-        csv=CsvOptions(
-            types=_one_of(("scan", "sample"), given.pop("csv_types", "scan"), "--csv-types")
-        ),
-        text_columns=frozenset(types),
-    )
-    if "orientation" in given:
-        given["orientation"] = _member(
-            Orientation, str(given["orientation"]).upper(), "--orientation"
-        )
-    if "ordering" in given:
-        given["ordering"] = _member(Ordering, given["ordering"], "--ordering")
-    if "policy" in given:
-        given["policy"] = _member(UpdatePolicy, given["policy"], "--policy")
+    # Part C wires these two into what the model is built with.
+    given.pop("columns", None)
+    given.pop("mapping", None)
+    for name, kind in _CHOICES.items():
+        if name in given:
+            given[name] = _member(kind, given[name], f"--{name.replace('_', '-')}")
     if "table_policies" in given:
         given["table_policies"] = {
             table: _member(UpdatePolicy, policy, "--policy")
             for table, policy in given["table_policies"].items()
         }
+    if given.get("max_bad_rows") is not None:
+        given["max_bad_rows"] = BadRowLimit.parse(given["max_bad_rows"])
+    if given.get("rejects_file") is not None:
+        given["rejects_file"] = Path(given["rejects_file"])
+    source_options = _source_options(given, types)
     return LoadSettings(roles=roles, **given), source_options
+
+
+_CHOICES: Mapping[str, type[enum.Enum]] = {
+    "orientation": Orientation,
+    "ordering": Ordering,
+    "policy": UpdatePolicy,
+    "match_columns": MatchColumns,
+    "on_bad_row": OnBadRow,
+    "workflow": Workflow,
+}
+
+
+def _source_options(given: dict[str, Any], types: Collection[str]) -> SourceOptions:
+    """Takes what concerns the sources out of the options."""
+    csv = {
+        name: given.pop(f"csv_{name}")
+        for name in (field.name for field in dataclasses.fields(CsvOptions))
+        if f"csv_{name}" in given
+    }
+    if "nulls" in csv:
+        csv["nulls"] = tuple(csv["nulls"])
+    if "types" in csv:
+        _one_of(("scan", "sample"), csv["types"], "--csv-types")
+    limit = given.pop("limit", None)
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit must be above 0, and is {limit}", hint="leave out --limit")
+    return SourceOptions(
+        format=_one_of(("parquet", "csv", "arrow", None), given.pop("format", None), "--format"),
+        csv=CsvOptions(**csv),
+        text_columns=frozenset(types),
+        where=given.pop("where", None),
+        limit=limit,
+        keep_bad_rows=given.get("on_bad_row", OnBadRow.FAIL) is not OnBadRow.FAIL,
+    )
 
 
 async def push(
@@ -160,9 +221,18 @@ def push_sync(
     )
 
 
-def plan(sources: Sources, **options: Unpack[LoadOptions]) -> LoadPlan:
-    """Returns what ``push`` with the same arguments would send; talks to no server."""
-    return preview(prepare(sources, *interpret(options)))
+def plan(sources: Sources, *, preview: int = 0, **options: Unpack[LoadOptions]) -> LoadPlan:
+    """Returns what ``push`` with the same arguments would send; talks to no server.
+
+    Args:
+        sources: As for ``push``.
+        preview: How many first rows of each table to show as they will be sent.
+        **options: As for ``push``.
+
+    Raises:
+        LoaderError: The options or the sources cannot be loaded.
+    """
+    return plan_load(prepare(sources, *interpret(options)), preview)
 
 
 async def prepare_in_thread(
@@ -224,7 +294,8 @@ def _one_of(allowed: tuple[Any, ...], value: object, option: str) -> Any:
 
 def _member(kind: type[E], value: object, option: str) -> E:
     try:
-        return kind(value)
+        # Orientations are upper-case words of the API, which nobody types.
+        return kind(str(value).upper() if kind is Orientation else value)
     except ValueError:
         raise _unknown(option, value, (str(member.value) for member in kind)) from None
 

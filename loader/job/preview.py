@@ -16,7 +16,7 @@ from loader.planning import MemoryPlan, block_bytes
 from loader.sources import Source
 from loader.units import MB
 
-__all__ = ["LoadPlan", "TablePlan", "preview"]
+__all__ = ["LoadPlan", "TablePlan", "plan_load"]
 
 # Blocks that are encoded to learn the bytes of a row: about 8 MB of JSON.
 _SAMPLE_BLOCKS = 2
@@ -110,7 +110,7 @@ def _column(column: Column) -> dict[str, Any]:
     }
 
 
-def preview(prepared: Prepared) -> LoadPlan:
+def plan_load(prepared: Prepared, preview: int = 0) -> LoadPlan:
     """Returns the plan of a load; encodes the first rows of every table to estimate its size.
 
     Raises:

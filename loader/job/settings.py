@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,16 @@ from loader.errors import UsageError
 from loader.model import Roles
 from loader.units import MB
 
-__all__ = ["LoadSettings", "Ordering", "UpdatePolicy", "default_memory"]
+__all__ = [
+    "BadRowLimit",
+    "LoadSettings",
+    "MatchColumns",
+    "OnBadRow",
+    "Ordering",
+    "UpdatePolicy",
+    "Workflow",
+    "default_memory",
+]
 
 
 class UpdatePolicy(enum.StrEnum):
@@ -31,6 +41,62 @@ class Ordering(enum.StrEnum):
     WINDOWED = "windowed"
     FREE = "free"
     STRICT = "strict"
+
+
+class Workflow(enum.StrEnum):
+    """Which of the two documents a load follows."""
+
+    SESSION = "session"
+    ONE_REQUEST = "one-request"
+
+
+class MatchColumns(enum.StrEnum):
+    """How the columns of a source find those of an existing dataset."""
+
+    NAME = "name"
+    POSITION = "position"
+
+
+class OnBadRow(enum.StrEnum):
+    """What becomes of a row that cannot be loaded."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    QUARANTINE = "quarantine"
+
+
+_LIMIT = re.compile(r"(\d+)|(\d+(?:\.\d+)?)\s*%")
+
+
+@dataclass(frozen=True, slots=True)
+class BadRowLimit:
+    """How many bad rows a load may leave out: a number, or a share of all rows that it reads.
+
+    Attributes:
+        rows: The number; None: a share is meant.
+        percent: The share, from 0 to 100.
+    """
+
+    rows: int | None = None
+    percent: float = 100.0
+
+    @classmethod
+    def parse(cls, text: int | str) -> BadRowLimit:
+        """Returns the limit that ``100``, ``"100"`` or ``"0.5%"`` means.
+
+        Raises:
+            UsageError: It is none.
+        """
+        found = _LIMIT.fullmatch(str(text).strip())
+        if not found or float(found[2] or 0) > 100:  # noqa: PLR2004 - per cent
+            raise UsageError(
+                f"--max-bad-rows: {text!r} is neither a number of rows nor a share of them",
+                hint="write it as 100 or 0.5%",
+            )
+        return cls(rows=int(found[1])) if found[1] else cls(percent=float(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.percent:g}%" if self.rows is None else f"{self.rows}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +123,14 @@ class LoadSettings:
         publish: Publish after the upload.
         publish_timeout: Seconds to wait for the publish.
         allow_empty: Load a source without rows, which under ``replace`` empties the dataset.
+        match_columns: How columns find those of an existing dataset.
+        check_keys: Look for rows with the same key before anything is sent.
+        on_bad_row: What becomes of a row that cannot be loaded.
+        max_bad_rows: The most bad rows that may be left out; None: any number.
+        rejects_file: Where quarantined rows go; None: a new file in the state directory.
+        workflow: An upload session, or one request for small data.
+        table_id: With one request into an existing dataset, the id of its table.
+        verify: Compare the row counts of the server with the rows sent.
     """
 
     dataset: str | None = None
@@ -76,6 +150,14 @@ class LoadSettings:
     publish: bool = True
     publish_timeout: float = 3600.0
     allow_empty: bool = False
+    match_columns: MatchColumns = MatchColumns.NAME
+    check_keys: bool = False
+    on_bad_row: OnBadRow = OnBadRow.FAIL
+    max_bad_rows: BadRowLimit | None = None
+    rejects_file: Path | None = None
+    workflow: Workflow = Workflow.SESSION
+    table_id: str | None = None
+    verify: bool = True
 
     def __post_init__(self) -> None:
         self._check_values()
@@ -135,6 +217,16 @@ class LoadSettings:
                 self.window is not None and self.ordering is not Ordering.WINDOWED,
                 f"--window belongs to --ordering windowed, not to {self.ordering}",
                 "leave one of them out",
+            ),
+            (
+                self.max_bad_rows is not None and self.on_bad_row is OnBadRow.FAIL,
+                "--max-bad-rows is of no use while the first bad row ends the load",
+                "add --on-bad-row skip or --on-bad-row quarantine",
+            ),
+            (
+                self.rejects_file is not None and self.on_bad_row is not OnBadRow.QUARANTINE,
+                "--rejects-file is written with --on-bad-row quarantine only",
+                "add --on-bad-row quarantine, or leave out --rejects-file",
             ),
         )
 

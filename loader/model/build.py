@@ -83,7 +83,8 @@ def _column(table: str, field: pa.Field, roles: Roles) -> Column:
             table=table,
             column=field.name,
         )
-    return Column(field.name, field.type, arrow, wanted, _role(table, field.name, wanted, roles))
+    role = _role(table, field.name, wanted, roles)
+    return Column(field.name, field.type, arrow, wanted, role, field.name)
 
 
 def _role(table: str, column: str, data_type: DataType, roles: Roles) -> Role:

@@ -26,11 +26,14 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: Its name in the source and in the dataset.
+        name: Its name in the dataset.
         source_type: The Arrow type that the source delivers.
-        arrow_type: The Arrow type that is encoded: the same, or what ``--type`` casts it to.
+        arrow_type: The Arrow type that is encoded: the same, or what it is cast to.
         data_type: What the API is told.
         role: Attribute or metric.
+        source: Its name in the source.
+        as_text: Whether numbers are sent as JSON strings, for servers that need it.
+        date_format: How the texts of the source tell dates and times; None: as ISO 8601 does.
     """
 
     name: str
@@ -38,6 +41,9 @@ class Column:
     arrow_type: pa.DataType
     data_type: DataType
     role: Role
+    source: str
+    as_text: bool = False
+    date_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from loader.badrow import BadRow
 from loader.errors import NameRefused
 
 __all__ = [
@@ -23,23 +25,74 @@ __all__ = [
     "plain_schema",
 ]
 
-Format: TypeAlias = Literal["parquet", "csv"]
+Format: TypeAlias = Literal["parquet", "csv", "arrow"]
 CsvTypes: TypeAlias = Literal["scan", "sample"]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some consecutive rows of one origin.
+    """Some rows of one origin, in its order.
 
     Attributes:
-        data: Columns exactly as ``Source.schema`` has them: names, order and types.
+        data: Columns as they were asked of ``Source.batches``: names, order and types.
         origin: The file the rows came from, or ``<arrow>``; for error messages.
         row: Position of the first row among the data rows of ``origin``, counted from 0.
+        positions: The position of each row, where some between them were left out; None: the rows
+            are consecutive.
+        rejected: Rows in between that cannot be loaded, in the order of the origin.
     """
 
     data: pa.RecordBatch
     origin: str
     row: int
+    positions: npt.NDArray[np.int64] | None = None
+    rejected: tuple[BadRow, ...] = ()
+
+    def position(self, index: int) -> int:
+        """Returns the position of a row of ``data`` among the data rows of ``origin``, from 0."""
+        return self.row + index if self.positions is None else int(self.positions[index])
+
+    def with_data(self, data: pa.RecordBatch) -> Batch:
+        """Returns the same rows with other columns."""
+        return replace(self, data=data)
+
+    def slice(self, start: int, length: int) -> Batch:
+        """Returns some of the rows, without copying.
+
+        Every rejected row goes to exactly one of the slices that make up a batch: to the one whose
+        rows it stands among or directly after.
+        """
+        stop = start + length
+        rejected = self.rejected
+        if rejected and start:
+            first = self.position(start)
+            rejected = tuple(bad for bad in rejected if bad.row > first)
+        if rejected and stop < self.data.num_rows:
+            end = self.position(stop)
+            rejected = tuple(bad for bad in rejected if bad.row <= end)
+        return Batch(
+            data=self.data.slice(start, length),
+            origin=self.origin,
+            row=self.position(start) if length else self.row,
+            positions=None if self.positions is None else self.positions[start:stop],
+            rejected=rejected,
+        )
+
+    def keep(self, mask: npt.NDArray[np.bool_], rejected: Sequence[BadRow] = ()) -> Batch:
+        """Returns the rows for which ``mask`` is true; ``rejected`` tells of some of the others."""
+        if mask.all():
+            return self
+        positions = self.positions
+        if positions is None:
+            positions = np.arange(self.row, self.row + self.data.num_rows, dtype=np.int64)
+        kept = positions[mask]
+        return Batch(
+            data=self.data.filter(pa.array(mask)),
+            origin=self.origin,
+            row=int(kept[0]) if len(kept) else self.row,
+            positions=kept,
+            rejected=tuple(sorted((*self.rejected, *rejected), key=lambda bad: bad.row)),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +102,30 @@ class CsvOptions:
     Attributes:
         types: ``scan`` decides the types of the columns from every value of every file, in a pass
             of its own; ``sample`` from the beginning of each file, and a later value that does not
-            fit is a ``BadValue``.
+            fit makes its row a bad row.
+        delimiter: Between two fields, one character; None: found in the first lines of each file.
+        quote: Around fields, one character; empty: nothing is quoted.
+        escape: Before a character that is to be taken as it is; None: a quote inside quotes is
+            doubled.
+        encoding: Of the text, as Python names it; None: UTF-8, or what a byte order mark says.
+        decimal: The decimal point of numbers, ``.`` or ``,``.
+        header: Whether the first line names the columns; without one they are ``column1`` and so
+            on.
+        comment: Lines that begin with this character are skipped; None: there are none.
+        skip_lines: Lines before the header (or the first row) that are skipped.
+        nulls: Spellings of null in fields that are not quoted.
     """
 
     types: CsvTypes = "scan"
+    delimiter: str | None = None
+    quote: str = '"'
+    escape: str | None = None
+    encoding: str | None = None
+    decimal: str = "."
+    header: bool = True
+    comment: str | None = None
+    skip_lines: int = 0
+    nulls: tuple[str, ...] = ("",)
 
 
 def _unwatched(_rows: int) -> None:
@@ -69,6 +142,10 @@ class SourceOptions:
         text_columns: Columns (``column``, or ``table.column`` for one table only) that a CSV file
             gives as text, without looking for their type.
         csv: How CSV files are read.
+        where: A condition that rows have to meet, in the words of SQL; None: all rows.
+        limit: The most rows that are read of each table; None: all.
+        keep_bad_rows: Whether malformed rows are handed on in ``Batch.rejected``; otherwise the
+            first one found, while scanning too, is an error.
         watch: Called while ``open_tables`` scans files, with the rows of each piece; what it raises
             ends the scan.
     """
@@ -77,6 +154,9 @@ class SourceOptions:
     table: str = "table"
     text_columns: frozenset[str] = frozenset()
     csv: CsvOptions = field(default_factory=CsvOptions)
+    where: str | None = None
+    limit: int | None = None
+    keep_bad_rows: bool = False
     watch: Callable[[int], None] = _unwatched
 
 
@@ -99,14 +179,25 @@ class Source(Protocol):
     def origins(self) -> Sequence[str]:
         """The files in reading order, which is the same on every call."""
 
-    def batches(self, batch_bytes: int) -> Generator[Batch, None, None]:
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was guessed about the source, in words; ``plan`` shows it."""
+
+    def batches(
+        self, batch_bytes: int, columns: Sequence[str] | None = None
+    ) -> Generator[Batch, None, None]:
         """Reads the rows lazily, in order, as batches of at most about ``batch_bytes`` of memory.
 
-        A batch has at least one row, however wide. Closing the generator closes the files.
+        A batch has at least one row, however wide, unless it only tells of rejected ones. Closing
+        the generator closes the files.
+
+        Args:
+            batch_bytes: Arrow memory of a batch.
+            columns: The columns to read, in the order wanted; None: all of the schema.
 
         Raises:
             SourceUnreadable: A file is damaged, or changed since it was first looked at.
-            BadValue: A value does not fit the type of its column.
+            BadValue: A value does not fit the type of its column, and bad rows are not kept.
         """
 
 

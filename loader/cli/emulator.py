@@ -34,6 +34,7 @@ _EXTRA = ("duckdb", "msgspec")
 
 _LISTEN, _KEEP = "Listening and access", "Data"
 _UNKNOWN, _SLOW = "Where nobody knows the real server", "A model of a slow server"
+_FAULTS = "Fault injection"
 
 
 def emulator(  # noqa: PLR0917 - every parameter is an option; typer takes none by position
@@ -54,6 +55,12 @@ def emulator(  # noqa: PLR0917 - every parameter is an option; typer takes none 
             rich_help_panel=_LISTEN,
         ),
     ] = None,
+    anonymous: Annotated[
+        bool,
+        typer.Option(
+            "--anonymous", help="Let everybody in with loginMode 8.", rich_help_panel=_LISTEN
+        ),
+    ] = False,
     tls_cert: Annotated[
         Path | None,
         typer.Option(
@@ -84,6 +91,14 @@ def emulator(  # noqa: PLR0917 - every parameter is an option; typer takes none 
             rich_help_panel=_KEEP,
         ),
     ] = None,
+    keep_sessions: Annotated[
+        bool,
+        typer.Option(
+            "--keep-sessions",
+            help="With --data: upload sessions and their chunks survive a restart as well.",
+            rich_help_panel=_UNKNOWN,
+        ),
+    ] = False,
     ingest: Annotated[
         Ingest,
         typer.Option(
@@ -158,6 +173,29 @@ def emulator(  # noqa: PLR0917 - every parameter is an option; typer takes none 
     publish_time: Annotated[
         float, typer.Option(help="Seconds that a publish takes at least.", rich_help_panel=_SLOW)
     ] = 0.0,
+    faults: Annotated[
+        list[str],
+        typer.Option(
+            "--fault",
+            help="What goes wrong, and when: put:nth=3:reset=after-store, "
+            "put:rate=0.05:status=503,retry-after=1, publish:outcome=18 (docs/emulator.md). "
+            "Repeat it for more.",
+            metavar="WHERE[:CONDITION...]:EFFECT",
+            rich_help_panel=_FAULTS,
+        ),
+    ] = (),  # type: ignore[assignment] # typer makes a list of it
+    fault_seed: Annotated[
+        int, typer.Option(help="What the rates of --fault are drawn with.", rich_help_panel=_FAULTS)
+    ] = 0,
+    fault_control: Annotated[
+        bool,
+        typer.Option(
+            "--fault-control",
+            help="Let programs on this machine add faults at run time: GET, POST and DELETE "
+            "/emulator/faults.",
+            rich_help_panel=_FAULTS,
+        ),
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Write a line for each request to standard error.")
     ] = False,
@@ -184,7 +222,10 @@ def emulator(  # noqa: PLR0917 - every parameter is an option; typer takes none 
             username=username,
             password=_password(password_file),
             api_token=os.environ.get("MSTR_EMULATOR_API_TOKEN") or None,
+            identity_token=os.environ.get("MSTR_EMULATOR_IDENTITY_TOKEN") or None,
+            anonymous=anonymous,
             data=data,
+            keep_sessions=keep_sessions,
             ingest=ingest,
             order=order,
             window=window,
@@ -200,6 +241,9 @@ def emulator(  # noqa: PLR0917 - every parameter is an option; typer takes none 
             ingest_rate=ingest_rate,
             bandwidth=bandwidth,
             publish_time=publish_time,
+            faults=tuple(faults),
+            fault_seed=fault_seed,
+            fault_control=fault_control,
         )
         _run(options, ready=ready)
     except LoaderError as error:

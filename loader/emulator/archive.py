@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from loader.emulator.definitions import Policy
+from loader.emulator.names import DATABASE
+from loader.emulator.options import EmulatorOptions, Ingest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import pyarrow as pa
 
     from loader.emulator.definitions import Table
 
-__all__ = ["Archive", "Counts"]
+__all__ = ["Archive", "Counts", "open_archive"]
 
 
 class Archive(Protocol):
@@ -44,6 +46,9 @@ class Archive(Protocol):
 
     def discard(self, session_id: str) -> None:
         """Forgets a session's chunks."""
+
+    def staged(self, session_id: str) -> Collection[tuple[str, int]]:
+        """Returns the tables and indices of a session's chunks."""
 
     def row_count(self, dataset_id: str, table: str) -> int | None:
         """Returns the published rows of a table; None where nobody counted."""
@@ -117,6 +122,10 @@ class Counts:
         """Forgets a session's chunks."""
         self._staged.pop(session_id, None)
 
+    def staged(self, session_id: str) -> Collection[tuple[str, int]]:
+        """Returns the tables and indices of a session's chunks."""
+        return self._staged.get(session_id, {}).keys()
+
     def row_count(self, dataset_id: str, table: str) -> int | None:
         """Returns the rows sent to a table."""
         return self._tables[dataset_id][table]
@@ -134,3 +143,16 @@ class Counts:
 
     def close(self) -> None:
         """Has nothing to let go of."""
+
+
+def open_archive(options: EmulatorOptions) -> Archive:
+    """Opens the place that keeps the data. Blocks."""
+    if options.ingest is not Ingest.STORE:
+        return Counts()
+    # Here and not above: a server that keeps nothing needs no database.
+    from loader.emulator.store import Store  # noqa: PLC0415
+
+    if options.data is None:
+        return Store(None)
+    options.data.mkdir(parents=True, exist_ok=True)
+    return Store(options.data / DATABASE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from loader.emulator.injection import injection_of
 from loader.emulator.refusals import Code, Refusal
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ async def skim_body(request: web.Request, emulator: Emulator) -> Skeleton:
 
 
 async def _pieces(request: web.Request, emulator: Emulator) -> AsyncIterator[bytes]:
-    while piece := await request.content.readany():
+    faults = injection_of(request)
+    read = request.content.readany if faults is None else faults.read
+    while piece := await read():
         await emulator.wire.passage(len(piece))
         yield piece
 

@@ -13,10 +13,13 @@ from aiohttp import web
 from loader.emulator.bodies import read_body
 from loader.emulator.catalogue import Dataset, Project, find_project
 from loader.emulator.fields import parse_json
+from loader.emulator.injection import injection_of
 from loader.emulator.refusals import Code, Refusal, invalid, missing
 
 if TYPE_CHECKING:
     from loader.emulator.core import Emulator
+    from loader.emulator.faultrules import Where
+    from loader.emulator.injection import Injection
     from loader.emulator.sessions import Login
     from loader.emulator.uploads import UploadSession
 
@@ -65,6 +68,11 @@ class Call:
         """The project that the call is about."""
         assert self._project is not None, "the endpoint asks for no project"
         return self._project
+
+    @property
+    def faults(self) -> Injection | None:
+        """The faults that this call meets; None when there are no rules."""
+        return injection_of(self.request)
 
     def dataset(self) -> Dataset:
         """Returns the dataset that the path names.
@@ -140,12 +148,14 @@ class Endpoint:
         method: The HTTP method.
         path: After ``/api``, in aiohttp's notation.
         handler: What answers.
+        where: What fault rules call it.
         access: What it asks for.
     """
 
     method: str
     path: str
     handler: Handler
+    where: Where
     access: Access = Access.PROJECT
 
     async def answer(self, request: web.Request, emulator: Emulator) -> web.Response:

@@ -15,11 +15,12 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from loader.emulator.archive import Archive, Counts
+from loader.emulator.archive import Archive, open_archive
 from loader.emulator.catalogue import Catalogue, Dataset, Project, find_folder
 from loader.emulator.definitions import Policy
+from loader.emulator.faults import FaultPlan, Watched
+from loader.emulator.kept import document, restored
 from loader.emulator.model import new_id, parse_model
-from loader.emulator.names import DATABASE
 from loader.emulator.options import EmulatorOptions, Ingest
 from loader.emulator.refusals import conflict, forbidden_now, invalid, not_found
 from loader.emulator.room import Room
@@ -29,8 +30,9 @@ from loader.emulator.traffic import Traffic
 from loader.emulator.uploads import State, Uploads, UploadSession, parse_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
+    from loader.emulator.faultrules import Outcome
 
 __all__ = ["Emulator"]
 
@@ -50,6 +52,9 @@ _DATASETS = "dataset/"
 _UPLOADS = "upload/"
 """How the keys of the catalogue's documents begin."""
 
+_FAILED = {3, 18}
+"""Codes of publishStatus with which a publish is over, and has failed."""
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -62,6 +67,14 @@ class Emulator:
         clock: Where time comes from; tests bring their own.
         archive: Makes the place that keeps the data, in the storage thread; by default what the
             options ask for.
+        crash: Kills the process without any more ado, where it is the server's own.
+
+    Attributes:
+        faults: The rules of fault injection.
+        closing: Set when the server stops: stalled requests end.
+
+    Raises:
+        UsageError: A fault rule that cannot be.
     """
 
     def __init__(
@@ -70,6 +83,7 @@ class Emulator:
         *,
         clock: Clock | None = None,
         archive: Callable[[], Archive] | None = None,
+        crash: Callable[[], None] | None = None,
     ) -> None:
         self.options = options
         self.clock = clock or SystemClock()
@@ -80,6 +94,10 @@ class Emulator:
         self.wire = Pacer(options.bandwidth, self.clock)
         self.intake = Pacer(options.ingest_rate, self.clock)
         self.room = Room(_BODIES)
+        self.faults = FaultPlan(options.fault_seed, may_crash=crash is not None)
+        self.inject(*options.faults)
+        self.closing = asyncio.Event()
+        self._crash = crash
         # Held while the catalogue and the storage's tables change together.
         self._changes = asyncio.Lock()
         self._open_archive = archive or (lambda: open_archive(options))
@@ -108,22 +126,45 @@ class Emulator:
         if self.options.ingest is not Ingest.SINK:
             # The first PUT shall not be the one that waits for the decoder to be imported.
             await self.decode(importlib.import_module, "loader.emulator.decode")
-        for key in await self.store(self.archive.documents, _UPLOADS):
-            # Upload sessions end with the server, as logins do; a killed one left their chunks.
-            await self.store(self.archive.discard, key.removeprefix(_UPLOADS))
-            await self.store(self.archive.forget, key)
-        for document in (await self.store(self.archive.documents, _DATASETS)).values():
-            self.catalogue.add(Dataset.from_document(document))
+        for kept in (await self.store(self.archive.documents, _DATASETS)).values():
+            self.catalogue.add(Dataset.from_document(kept))
+        for key, kept in (await self.store(self.archive.documents, _UPLOADS)).items():
+            session_id = key.removeprefix(_UPLOADS)
+            if self.options.keep_sessions:
+                await self._restore(session_id, kept)
+            else:
+                # Upload sessions end with the server, as logins do; a killed one left their chunks.
+                await self.store(self.archive.discard, session_id)
+                await self.store(self.archive.forget, key)
 
     async def close(self) -> None:
         """Cancels what runs and closes the storage."""
         for session in self.uploads:
-            await self.cancel(session)
+            if self.options.keep_sessions:
+                await self._stop_publish(session)
+            else:
+                await self.cancel(session)
         for pool in (self._decoders, self._publisher, self._reader):
             pool.shutdown(cancel_futures=True)
         if self._archive is not None:
             await self.store(self._archive.close)
         self._storage.shutdown()
+
+    def inject(self, *rules: str) -> Sequence[Watched]:
+        """Puts rules of fault injection in force.
+
+        Returns:
+            The new ones; they go on counting what they matched and how often they fired.
+
+        Raises:
+            UsageError: One is no rule; none was added.
+        """
+        return self.faults.add(rules, self.clock.now())
+
+    def crash(self) -> None:
+        """Kills the process; rules that do so are refused where it is not the server's own."""
+        assert self._crash is not None, "the process is not the server's own"
+        self._crash()
 
     async def store(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Runs a call of the archive in the storage thread, after all that were asked before."""
@@ -232,7 +273,7 @@ class Emulator:
             Refusal: The body breaks a rule, or another session is open.
         """
         tables = parse_session(body, dataset)
-        session = UploadSession(dataset=dataset, login=login, tables=tables)
+        session = UploadSession(dataset=dataset, login=login, tables=tables, body=body)
         for rival in self.uploads.rivals(dataset, login):
             if rival.login.alive:
                 raise conflict(
@@ -244,11 +285,31 @@ class Emulator:
         self.uploads.add(session)
         for rival in abandoned:
             await self.cancel(rival)
-        await self.store(self.archive.save, _UPLOADS + session.id, {"dataset": dataset.id})
+        await self._save_session(session)
         return session
 
-    async def publish(self, session: UploadSession) -> None:
+    async def _save_session(self, session: UploadSession) -> None:
+        await self.store(self.archive.save, _UPLOADS + session.id, document(session))
+
+    async def _restore(self, session_id: str, kept: Mapping[str, Any]) -> None:
+        """Takes in an upload session of an earlier run."""
+        dataset = next(item for item in self.catalogue if item.id == kept["dataset"])
+        staged = await self.store(self.archive.staged, session_id)
+        session = restored(session_id, kept, dataset, staged)
+        self.uploads.add(session)
+        if session.state.value != kept["state"]:
+            if session.state is State.PUBLISHED:
+                # The server was killed between the publish and its books.
+                dataset.note_publish()
+                await self._save(dataset)
+            await self._save_session(session)
+
+    async def publish(self, session: UploadSession, outcome: Outcome | None = None) -> None:
         """Starts the publish of an upload session.
+
+        Args:
+            session: What to publish.
+            outcome: An injected fault: what becomes of it.
 
         Raises:
             Refusal: It was published before, PUTs are under way, or an index is missing.
@@ -264,12 +325,16 @@ class Emulator:
             if gap is not None:
                 raise gap
         session.move(State.PUBLISHING)
-        session.publishing = asyncio.create_task(self._publish(session))
+        session.publishing = asyncio.create_task(self._publish(session, outcome))
 
-    async def _publish(self, session: UploadSession) -> None:
+    async def _publish(self, session: UploadSession, outcome: Outcome | None) -> None:
         policies = {name: upload.policy for name, upload in session.tables.items()}
         dataset = session.dataset
+        if self.options.keep_sessions:
+            await self._bookkeeping(self._save_session(session), f"saving {session.id}")
         await self.clock.sleep(self.options.publish_time)
+        if outcome is not None and not await self._suffer(session, outcome):
+            return
         # From here on the storage decides: a cancel may interrupt it, and its outcome stands.
         session.storing = self._publisher.submit(
             self.archive.publish, dataset.id, session.id, policies
@@ -277,6 +342,8 @@ class Emulator:
         try:
             await asyncio.shield(asyncio.wrap_future(session.storing))
         except Exception as error:  # noqa: BLE001 - whatever it was, it is why the publish failed
+            if self.closing.is_set() and self.options.keep_sessions:
+                return  # it was interrupted, and is open again when the server is back
             _LOG.warning("publish of %s failed: %s", dataset.model.name, error)
             session.message = str(error)
             session.move(State.FAILED)
@@ -287,6 +354,22 @@ class Emulator:
             await self._bookkeeping(self._save(dataset), f"saving {dataset.model.name}")
         await self._forget_chunks(session)
 
+    async def _suffer(self, session: UploadSession, outcome: Outcome) -> bool:
+        """Lets a publish have an injected outcome; returns whether it is done all the same."""
+        session.says = (outcome.code, outcome.message)
+        if outcome.published:
+            return True
+        if outcome.seconds is not None:
+            await self.clock.sleep(outcome.seconds)
+            session.says = None
+            return True
+        if outcome.code in _FAILED:
+            session.message = outcome.message
+            session.move(State.FAILED)
+            await self._forget_chunks(session)
+            return False
+        return await asyncio.Future[bool]()  # until the session is deleted
+
     async def cancel(self, session: UploadSession) -> None:
         """Deletes an upload session: its data is discarded, its running publish cancelled.
 
@@ -294,6 +377,14 @@ class Emulator:
         nothing is half done. After a publish this just forgets the session (multiple-requests
         document, "Delete the upload session").
         """
+        await self._stop_publish(session)
+        if session.state is State.DELETED:  # by somebody else, meanwhile
+            return
+        session.move(State.DELETED)
+        self.uploads.remove(session)
+        await self._forget_chunks(session)
+
+    async def _stop_publish(self, session: UploadSession) -> None:
         publishing = session.publishing
         if publishing is not None:
             if session.state is State.PUBLISHING:
@@ -303,18 +394,16 @@ class Emulator:
                     self.archive.interrupt()
             # Also when its outcome stands: the storage may be closed next, and it still writes.
             await asyncio.wait([publishing])
-        if session.state is State.DELETED:  # by somebody else, meanwhile
-            return
-        session.move(State.DELETED)
-        self.uploads.remove(session)
-        await self._forget_chunks(session)
 
     async def _forget_chunks(self, session: UploadSession) -> None:
         """Forgets what a session uploaded; what cannot be forgotten now is at the next start."""
 
         async def forget() -> None:
             await self.store(self.archive.discard, session.id)
-            await self.store(self.archive.forget, _UPLOADS + session.id)
+            if self.options.keep_sessions and session.state is not State.DELETED:
+                await self._save_session(session)  # how its publish ended is asked for after this
+            else:
+                await self.store(self.archive.forget, _UPLOADS + session.id)
 
         await self._bookkeeping(forget(), f"forgetting the chunks of upload session {session.id}")
 
@@ -340,16 +429,3 @@ def _without_data(body: Any) -> dict[str, Any]:
     """A definition without the rows that ``POST /api/datasets`` brings along."""
     tables = [{key: table[key] for key in table if key != "data"} for table in body["tables"]]
     return {**body, "tables": tables}
-
-
-def open_archive(options: EmulatorOptions) -> Archive:
-    """Opens the place that keeps the data. Blocks."""
-    if options.ingest is not Ingest.STORE:
-        return Counts()
-    # Here and not above: a server that keeps nothing needs no database.
-    from loader.emulator.store import Store  # noqa: PLC0415
-
-    if options.data is None:
-        return Store(None)
-    options.data.mkdir(parents=True, exist_ok=True)
-    return Store(options.data / DATABASE)

@@ -69,9 +69,11 @@ class Table:
         columns: In the dataset's own order, or, for a chunk, in the order of its column headers.
         key: The names of the columns that hold attributes' ID forms in this table; the tuple of
             their values identifies a row for the policies. May be empty.
+        description: Free text, may be empty.
     """
 
     name: str
     id: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
+    description: str = ""

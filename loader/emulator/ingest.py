@@ -66,13 +66,13 @@ async def _take(call: Call, session: UploadSession) -> None:
     size = len(raw)
     chunk = await emulator.decode(_decode_chunk, raw, upload)
     del raw
-    await _keep(emulator, session, envelope, chunk, size)
+    await _keep(call, session, envelope, chunk, size)
 
 
 async def _sink(call: Call, session: UploadSession) -> None:
     envelope, size = await _skim(call)
     _admit(call.emulator, session, envelope)
-    await _keep(call.emulator, session, envelope, None, size)
+    await _keep(call, session, envelope, None, size)
 
 
 async def decode_records(emulator: Emulator, text: str, table: Table, where: str) -> Any:
@@ -113,15 +113,18 @@ def _admission(emulator: Emulator, upload: UploadTable, index: int) -> Admission
 
 
 async def _keep(
-    emulator: Emulator, session: UploadSession, envelope: Envelope, chunk: Any, size: int
+    call: Call, session: UploadSession, envelope: Envelope, chunk: Any, size: int
 ) -> None:
     """Stages a chunk at the ingest rate, if what happened meanwhile still allows it."""
+    emulator = call.emulator
     await emulator.intake.passage(size)
     async with session.lock:
         session.require_open("data")
         upload = session.table(envelope.table)
         admission = _admission(emulator, upload, envelope.index)
         if admission is not Admission.SKIP:
+            if call.faults is not None:
+                call.faults.before_store()
             await emulator.store(
                 emulator.archive.stage,
                 session.id,

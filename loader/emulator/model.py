@@ -62,6 +62,7 @@ class Attribute:
 
     name: str
     forms: tuple[Form, ...]
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Metric:
 
     name: str
     sources: tuple[Reference, ...]
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +130,22 @@ def parse_model(body: Any, table_ids: Mapping[str, str] | None = None) -> Model:
     """
     fields = Fields(body)
     name = _name(fields, "dataset")
-    description = fields.text_or("description", "")
-    if len(description) > MAX_NAME:
-        raise invalid(f"description has {len(description)} characters; {MAX_NAME} are allowed.")
+    description = _description(fields)
     names = _Names("table")
     columns: dict[str, _Columns] = {}
+    descriptions: dict[str, str] = {}
     for item in fields.objects("tables"):
-        columns[names.add(item)] = {column.name: column for column in parse_columns(item)}
+        table = names.add(item)
+        columns[table] = {column.name: column for column in parse_columns(item)}
+        descriptions[table] = _description(item)
     names = _Names("attribute")
     attributes = [
-        Attribute(names.add(item), _forms(item, columns))
+        Attribute(names.add(item), _forms(item, columns), _description(item))
         for item in fields.objects("attributes", required=False)
     ]
     names = _Names("metric")
     metrics = [
-        Metric(names.add(item), _expressions(item, columns))
+        Metric(names.add(item), _expressions(item, columns), _description(item))
         for item in fields.objects("metrics", required=False)
     ]
     if not attributes and not metrics:
@@ -157,6 +160,7 @@ def parse_model(body: Any, table_ids: Mapping[str, str] | None = None) -> Model:
                 id=(table_ids or {}).get(table_name) or new_id(),
                 columns=tuple(table_columns.values()),
                 key=_key(table_name, attributes),
+                description=descriptions[table_name],
             )
             for table_name, table_columns in columns.items()
         ),
@@ -214,6 +218,16 @@ def _name(fields: Fields, what: str) -> str:
             f"{' '.join(FORBIDDEN)} are not allowed in names."
         )
     return name
+
+
+def _description(fields: Fields) -> str:
+    description = fields.text_or("description", "")
+    if len(description) > MAX_NAME:
+        raise invalid(
+            f"{fields.path('description')} has {len(description)} characters; {MAX_NAME} are "
+            "allowed."
+        )
+    return description
 
 
 def _data_type(fields: Fields) -> DataType:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loader.emulator.faulttext import parse_rule
 from loader.errors import UsageError
 
 __all__ = [
@@ -87,7 +88,11 @@ class EmulatorOptions:
         username: The one user; compared without regard to case, as MicroStrategy does.
         password: That user's password; empty as in the documents' samples by default.
         api_token: Accepted with ``loginMode`` 4096; None refuses that mode.
+        identity_token: Accepted by ``POST /api/auth/delegate``; None refuses all of them.
+        anonymous: Lets everybody in with ``loginMode`` 8.
         data: Directory of the DuckDB file and the catalogue; None keeps both in memory.
+        keep_sessions: Upload sessions and their chunks survive the end of the server as datasets
+            do; needs ``data``.
         ingest: What becomes of uploaded data.
         order: In which order indices may arrive.
         window: With ``Order.WINDOW``: how far an index may be ahead of the lowest missing one;
@@ -105,6 +110,9 @@ class EmulatorOptions:
             can.
         bandwidth: Request bodies in MB/s that the wire carries, all together; None is unlimited.
         publish_time: Seconds that a publish takes at least.
+        faults: Rules of fault injection, in their text form.
+        fault_seed: What the rules' rates are drawn with.
+        fault_control: Rules may be added at run time, from this machine, at ``/emulator/faults``.
 
     Raises:
         UsageError: A value that cannot work.
@@ -115,7 +123,10 @@ class EmulatorOptions:
     username: str = "administrator"
     password: str = field(default="", repr=False)
     api_token: str | None = field(default=None, repr=False)
+    identity_token: str | None = field(default=None, repr=False)
+    anonymous: bool = False
     data: Path | None = None
+    keep_sessions: bool = False
     ingest: Ingest = Ingest.STORE
     order: Order = Order.FREE
     window: int | None = None
@@ -131,6 +142,9 @@ class EmulatorOptions:
     ingest_rate: float | None = None
     bandwidth: float | None = None
     publish_time: float = 0.0
+    faults: tuple[str, ...] = ()
+    fault_seed: int = 0
+    fault_control: bool = False
 
     def __post_init__(self) -> None:
         self._resolve_choices()
@@ -148,6 +162,13 @@ class EmulatorOptions:
             )
         if self.tls_key is not None and self.tls_cert is None:
             raise UsageError("--tls-key needs --tls-cert.", hint="Name the certificate's file too.")
+        if self.keep_sessions and self.data is None:
+            raise UsageError(
+                "--keep-sessions needs --data: what is in memory is gone when the server stops.",
+                hint="Name a directory with --data, or leave out --keep-sessions.",
+            )
+        for text in self.faults:
+            parse_rule(text)
         if self.data is not None and self.ingest is not Ingest.STORE:
             raise UsageError(
                 f"--ingest {self.ingest} keeps nothing, so --data {self.data} would stay empty.",

@@ -43,6 +43,7 @@ async def status(emulator: Emulator) -> dict[str, Any]:
         "requests": emulator.traffic.requests,
         "bytes": emulator.traffic.bytes,
         "datasets": datasets,
+        "faults": emulator.faults.report(),
         "sessions": [_session(session) for session in reversed(list(emulator.uploads))],
         "last": emulator.traffic.last(),
     }

@@ -21,7 +21,7 @@ _GRACE = 15.0
 
 
 class EmulatorProcess:
-    """Runs ``mstr-loader emulator`` as a child, a context manager.
+    """Runs ``mstr-loader emulator`` as a child, a context manager; it can be killed and restarted.
 
     The child reads its standard input, a pipe that only this process holds open: it ends when this
     object is closed, and just as well when this process dies by ``kill -9``.
@@ -48,6 +48,7 @@ class EmulatorProcess:
         ]
         self._env = {**os.environ, **(env or {})}
         self._process: subprocess.Popen[str] | None = None
+        self._port: str | None = None
 
     def __repr__(self) -> str:
         if self._process is None:
@@ -56,8 +57,24 @@ class EmulatorProcess:
         return f"<EmulatorProcess {self.url} pid={self.pid} {'running' if code is None else code}>"
 
     def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Starts it; after ``kill``, ``wait`` or ``close`` once more, on the same port.
+
+        Rules of fault injection that are options count from 0 again, those added since are gone.
+
+        Raises:
+            UsageError: It could not start, or is running already.
+        """
+        if self._process is not None and self._process.poll() is None:
+            raise UsageError("The emulator's process is running.", hint="End it first: kill().")
+        self.close()
+        # The last of several options counts.
+        port = () if self._port is None else ("--port", self._port)
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            self._command,
+            [*self._command, *port],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self._env,
@@ -77,7 +94,7 @@ class EmulatorProcess:
             )
         self.url = ready["url"]
         self.pid = ready["pid"]
-        return self
+        self._port = self.url.split("/")[2].rpartition(":")[2]
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -97,6 +114,73 @@ class EmulatorProcess:
             process.kill()
             process.wait()
         process.stdout.close()
+
+    def kill(self) -> None:
+        """Ends it as ``kill -9`` does: nothing is closed in order, nothing more is written."""
+        assert self._process is not None, "it was not started"
+        self._process.kill()
+        self._process.wait()
+
+    def wait(self, seconds: float) -> int:
+        """Waits for its end, which a rule such as ``put:nth=3:crash=before`` brings about.
+
+        Returns:
+            Its return code: -9 when it was killed.
+
+        Raises:
+            subprocess.TimeoutExpired: It is still running.
+        """
+        assert self._process is not None, "it was not started"
+        return self._process.wait(seconds)
+
+    def inject(self, *rules: str) -> None:
+        """Puts rules of fault injection in force; needs ``--fault-control``, and http.
+
+        Raises:
+            UsageError: One is no rule, or the control endpoint is not there.
+        """
+        self._control("POST", json.dumps(rules).encode())
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Returns the rules in force: ``rule``, ``matched`` and ``fired`` of each.
+
+        Raises:
+            UsageError: The control endpoint is not there.
+        """
+        return _read(self._control("GET"))["rules"]  # type: ignore[no-any-return] # from JSON
+
+    def clear_faults(self) -> None:
+        """Takes all rules out of force.
+
+        Raises:
+            UsageError: The control endpoint is not there.
+        """
+        self._control("DELETE")
+
+    def _control(self, method: str, body: bytes | None = None) -> str:
+        # Here and not above: they take longer to import than all the rest.
+        import urllib.error  # noqa: PLC0415
+        import urllib.request  # noqa: PLC0415
+
+        host = self.url.split("/")[2]
+        request = urllib.request.Request(
+            f"http://{host}/emulator/faults",
+            body,
+            {"Content-Type": "application/json"},
+            method=method,
+        )
+        # Proxies of the environment are not meant for a child of this process.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=_GRACE) as answer:
+                return str(answer.read(), "utf-8")
+        except urllib.error.HTTPError as error:
+            with error:
+                message = _read(str(error.read(), "utf-8")).get("message")
+            raise UsageError(
+                message or f"The control endpoint answered {error.code}.",
+                hint="Start the emulator with --fault-control.",
+            ) from error
 
 
 def _read(line: str) -> dict[str, Any]:

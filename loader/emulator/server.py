@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 from aiohttp import web
 
+from loader.emulator.control import add_control
 from loader.emulator.core import Emulator
+from loader.emulator.injection import inject, injection_of
 from loader.emulator.page import CONTENT_SECURITY_POLICY, page, status
 from loader.emulator.refusals import Code, Refusal, not_found
 from loader.emulator.routes import ENDPOINTS
@@ -74,12 +76,20 @@ def make_app(emulator: Emulator) -> web.Application:
         yield
         await emulator.close()
 
+    async def end_stalls(_: web.Application) -> None:
+        emulator.closing.set()
+
     app.cleanup_ctx.append(life)
+    app.on_shutdown.append(end_stalls)
+    if emulator.options.fault_control:
+        add_control(app, emulator)
     return app
 
 
 def _handler(endpoint: Endpoint, emulator: Emulator) -> Callable[[web.Request], Any]:
-    async def handle(request: web.Request) -> web.Response:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if emulator.faults:
+            return await inject(endpoint, request, emulator)
         return await endpoint.answer(request, emulator)
 
     return handle
@@ -96,6 +106,10 @@ def _answer(emulator: Emulator) -> Any:
             response, message = await _respond(request, handler)
             status_code = response.status
         finally:
+            faults = injection_of(request)
+            if faults is not None and faults.fired:
+                told = [f"fault {rule}" for rule in faults.fired]
+                message = "; ".join([*told, message] if message else told)
             if request.path.startswith((BASE, "/api")):
                 emulator.traffic.note(
                     method=request.method,
@@ -234,11 +248,16 @@ async def serve(
         reader = asyncio.StreamReader()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         watch = asyncio.create_task(_drain(reader, stop))
-    async with Listener(options) as listener:
+    emulator = Emulator(options, crash=_kill_self)
+    async with Listener(options, emulator) as listener:
         started(listener)
         await stop.wait()
     if until_stdin_closes:
         watch.cancel()
+
+
+def _kill_self() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def _drain(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:

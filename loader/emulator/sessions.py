@@ -20,7 +20,8 @@ __all__ = ["Login", "Logins"]
 _ALPHABET = string.ascii_lowercase + string.digits
 _TOKEN_LENGTH = 26  # as in the documents' samples
 
-_STANDARD, _LDAP, _API_TOKEN = 1, 16, 4096
+_STANDARD, _ANONYMOUS, _LDAP, _API_TOKEN, _IDENTITY_TOKEN = 1, 8, 16, 4096, -1
+_GUEST = "Guest"
 
 
 @dataclass(slots=True)
@@ -79,7 +80,9 @@ class Logins:
         Raises:
             Refusal: Wrong credentials, or a login mode that this server does not offer.
         """
-        user = self._authenticate(_mode(mode), username, password)
+        return self._enter(self._authenticate(_mode(mode), username, password))
+
+    def _enter(self, user: str) -> Login:
         self._expire()
         token = "".join(secrets.choice(_ALPHABET) for _ in range(_TOKEN_LENGTH))
         login = Login(
@@ -91,6 +94,23 @@ class Logins:
         )
         self._by_token[token] = login
         return login
+
+    def delegate(self, mode: object, identity_token: object) -> Login:
+        """Logs in with an identity token (public clients).
+
+        Args:
+            mode: ``loginMode``; has to be -1.
+            identity_token: The token.
+
+        Raises:
+            Refusal: It is another one, or this server accepts none.
+        """
+        right = self._options.identity_token
+        if mode != _IDENTITY_TOKEN:
+            raise invalid(f"loginMode must be {_IDENTITY_TOKEN}, not {mode!r}.")
+        if right is None or not _same(identity_token, right):
+            raise Refusal(401, Code.AUTHENTICATION, "The identity token is wrong.")
+        return self._enter(self._options.username)
 
     def find(self, token: str | None, cookie: str | None) -> Login:
         """Returns the login of a call and lets it live on.
@@ -115,6 +135,10 @@ class Logins:
         self.touch(login)
         return login
 
+    def by_token(self, token: str) -> Login | None:
+        """Returns the login that has a token, if there is one; it lives no longer for that."""
+        return self._by_token.get(token)
+
     def touch(self, login: Login) -> None:
         """Lets a login live for another whole timeout."""
         login.expires = self._clock.now() + self._options.session_timeout
@@ -137,6 +161,8 @@ class Logins:
             if not _same(username, self._options.api_token):
                 raise Refusal(401, Code.AUTHENTICATION, "The API token is wrong.")
             return self._options.username
+        if mode == _ANONYMOUS and self._options.anonymous:
+            return _GUEST
         raise Refusal(401, Code.AUTHENTICATION, f"loginMode {mode} is not enabled on this server.")
 
     def _expire(self) -> None:

@@ -197,6 +197,15 @@ class Store:
             files = self._forget_chunks(cursor, session_id)
         self._remove(files)
 
+    def staged(self, session_id: str) -> list[tuple[str, int]]:
+        """Returns the tables and indices of a session's chunks, in no particular order."""
+        with self._cursor() as cursor:
+            found: list[tuple[str, int]] = cursor.execute(
+                f"SELECT DISTINCT table_name, chunk_index FROM {_CHUNKS} WHERE session_id = ?",
+                [session_id],
+            ).fetchall()
+        return found
+
     def publish(
         self, dataset_id: str, session_id: str, policies: Mapping[str, Policy]
     ) -> dict[str, int]:

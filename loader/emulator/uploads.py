@@ -73,8 +73,10 @@ class UploadSession:
         dataset: What it uploads to.
         login: Who opened it.
         tables: By name.
+        body: What opened it, as it was sent.
         state: Where it stands.
         message: Why a publish failed.
+        says: A code and message that publishStatus reports in place of those of the state.
         puts: PUTs under way.
         lock: Held while a chunk is admitted and staged, so that decisions see what was decided
             before.
@@ -85,9 +87,11 @@ class UploadSession:
     dataset: Dataset
     login: Login
     tables: dict[str, UploadTable]
+    body: Any
     id: str = field(default_factory=new_id)
     state: State = State.OPEN
     message: str = ""
+    says: tuple[int, str] | None = None
     puts: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     publishing: asyncio.Task[None] | None = None
@@ -97,6 +101,11 @@ class UploadSession:
     def live(self) -> bool:
         """Whether its publish has not ended yet."""
         return self.state in (State.OPEN, State.PUBLISHING)
+
+    @property
+    def chunks(self) -> int:
+        """How many indices were accepted, all tables together."""
+        return sum(len(upload.indices) for upload in self.tables.values())
 
     def move(self, state: State) -> None:
         """Goes on to another state.

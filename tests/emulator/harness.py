@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import io
 import json
 import threading
 from collections.abc import Callable
@@ -22,6 +23,8 @@ SAMPLES = Path(__file__).parent / "samples"
 TUTORIAL = "B19DEDCC11D4E0EFC000EB9495D0F44F"
 
 _POLLS = 500
+_LARGE = 1 << 20
+"""From this size on aiohttp warns of a body that is no stream."""
 
 
 def sample(name: str) -> str:
@@ -116,6 +119,8 @@ class Api:
             sent.setdefault("Content-Type", "application/json")
             if not isinstance(body, str | bytes):
                 body = json.dumps(body)
+            if len(body) > _LARGE:
+                body = io.BytesIO(body.encode() if isinstance(body, str) else body)
         if without:
             sent.pop(without)
         async with self.http.request(

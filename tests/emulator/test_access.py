@@ -47,6 +47,27 @@ async def test_api_tokens_are_off_by_default(emulate):
     await api.refused(401, "ERR003", "not enabled", "POST", "/auth/login", body)
 
 
+async def test_an_identity_token_logs_in_at_its_own_endpoint(emulate):
+    api = await emulate(identity_token="t0ken")
+    await api.ok("POST", "/auth/delegate", {"identityToken": "t0ken", "loginMode": -1})
+    delegate = ("POST", "/auth/delegate")
+    await api.refused(401, "ERR003", "wrong", *delegate, {"identityToken": "x", "loginMode": -1})
+    await api.refused(400, "ERR006", "-1", *delegate, {"identityToken": "t0ken", "loginMode": 1})
+
+
+async def test_identity_tokens_are_off_by_default(emulate):
+    api = await emulate()
+    body = {"identityToken": "", "loginMode": -1}
+    await api.refused(401, "ERR003", "identity token", "POST", "/auth/delegate", body)
+
+
+async def test_strangers_are_let_in_only_if_asked_for(emulate):
+    api = await emulate(anonymous=True)
+    await api.ok("POST", "/auth/login", {"loginMode": 8})
+    api = await emulate()
+    await api.refused(401, "ERR003", "loginMode 8", "POST", "/auth/login", {"loginMode": 8})
+
+
 async def test_login_mode_is_a_number(emulate):
     api = await emulate()
     await api.refused(400, "ERR006", "loginMode", "POST", "/auth/login", {"loginMode": True})

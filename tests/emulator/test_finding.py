@@ -125,6 +125,36 @@ async def test_the_parts_of_a_dataset(light):
     await api.refused(400, "ERR006", "fields=rows", "GET", f"{dataset}?fields=rows")
 
 
+async def test_descriptions_and_data_types(light):
+    api = await light()
+    body = named("Described", description="A dataset")
+    for kind in ("tables", "attributes", "metrics"):
+        body[kind][0]["description"] = f"The first of {kind}"
+    dataset = await api.dataset(body)
+    parts = "fields=tables&fields=attributes&fields=metrics"
+    body = (await api.ok("GET", f"{dataset}?{parts}")).body
+    objects = body["result"]["definition"]["availableObjects"]
+    for kind, items in objects.items():
+        assert items[0]["description"] == f"The first of {kind}"
+        assert all("description" not in item for item in items[1:])
+    cube = (await api.ok("GET", dataset.replace("/datasets/", "/v2/cubes/"))).body
+    available = cube["definition"]["availableObjects"]
+    types = {item["name"]: item["forms"][0]["dataType"] for item in available["attributes"]} | {
+        item["name"]: item.get("dataType") for item in available["metrics"]
+    }
+    assert types == {
+        **dict.fromkeys(["ID", "Year"], "integer"),
+        **dict.fromkeys(["Cost", "Profit"], "double"),
+        **dict.fromkeys(["Row Count - table1", "Row Count - table2"]),
+        "Date": "date",
+        "Time": "time",
+        "DateTime": "datetime",
+        "Category": "string",
+    }
+    item = (await api.ok("GET", f"/objects/{dataset.rsplit('/', 1)[1]}?type=3")).body
+    assert item["description"] == "A dataset"
+
+
 async def _row_count(api, dataset, table):
     cube = dataset.replace("/datasets/", "/v2/cubes/")
     objects = (await api.ok("GET", cube)).body["definition"]["availableObjects"]

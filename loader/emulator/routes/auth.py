@@ -9,8 +9,10 @@ from aiohttp import web
 
 from loader.emulator.bodies import read_body
 from loader.emulator.call import Access, Call, Endpoint, empty, reply
+from loader.emulator.faultrules import Where
 from loader.emulator.fields import Fields
 from loader.emulator.refusals import Code, Refusal
+from loader.emulator.sessions import Login
 
 __all__ = ["BASE", "ENDPOINTS"]
 
@@ -26,9 +28,23 @@ _FORM = "application/x-www-form-urlencoded"
 async def login(call: Call) -> web.Response:
     """``POST /api/auth/login``: JSON as in both documents, or a form as the vendor's client."""
     fields = await _credentials(call)
-    opened = call.emulator.logins.open(
-        fields.get("loginMode"), fields.get("username"), fields.get("password")
+    return _entered(
+        call,
+        call.emulator.logins.open(
+            fields.get("loginMode"), fields.get("username"), fields.get("password")
+        ),
     )
+
+
+async def delegate(call: Call) -> web.Response:
+    """``POST /api/auth/delegate``: a login with an identity token (public clients)."""
+    fields = Fields(await call.json()).without()
+    return _entered(
+        call, call.emulator.logins.delegate(fields.get("loginMode"), fields.get("identityToken"))
+    )
+
+
+def _entered(call: Call, opened: Login) -> web.Response:
     response = empty(204, {"X-MSTR-AuthToken": opened.token})
     response.set_cookie(
         "JSESSIONID",
@@ -88,10 +104,11 @@ async def status(call: Call) -> web.Response:
 
 
 ENDPOINTS = (
-    Endpoint("POST", "/auth/login", login, Access.PUBLIC),
-    Endpoint("POST", "/auth/logout", logout, Access.LOGIN),
-    Endpoint("POST", "/logout", logout, Access.LOGIN),
-    Endpoint("GET", "/sessions", session, Access.LOGIN),
-    Endpoint("PUT", "/sessions", keep_alive, Access.LOGIN),
-    Endpoint("GET", "/status", status, Access.LOGIN),
+    Endpoint("POST", "/auth/login", login, Where.LOGIN, Access.PUBLIC),
+    Endpoint("POST", "/auth/delegate", delegate, Where.LOGIN, Access.PUBLIC),
+    Endpoint("POST", "/auth/logout", logout, Where.LOGOUT, Access.LOGIN),
+    Endpoint("POST", "/logout", logout, Where.LOGOUT, Access.LOGIN),
+    Endpoint("GET", "/sessions", session, Where.LOGIN_INFO, Access.LOGIN),
+    Endpoint("PUT", "/sessions", keep_alive, Where.KEEP_ALIVE, Access.LOGIN),
+    Endpoint("GET", "/status", status, Where.VERSION, Access.LOGIN),
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from loader.emulator.call import Call, Endpoint, reply
 from loader.emulator.catalogue import metric_ids, row_count_metric
+from loader.emulator.faultrules import Where
 from loader.emulator.fields import Fields
 from loader.emulator.model import new_id
 from loader.emulator.refusals import Code, Refusal, unsupported
@@ -88,6 +89,6 @@ async def instance(call: Call) -> web.Response:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/v2/cubes/{dataset}", describe),
-    Endpoint("POST", "/v2/cubes/{dataset}/instances", instance),
+    Endpoint("GET", "/v2/cubes/{dataset}", describe, Where.CUBES),
+    Endpoint("POST", "/v2/cubes/{dataset}/instances", instance, Where.CUBES),
 )

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from loader.emulator.call import Call, Endpoint, empty, reply
 from loader.emulator.catalogue import metric_ids
 from loader.emulator.definitions import Policy, Table
+from loader.emulator.faultrules import Where
 from loader.emulator.fields import Fields
 from loader.emulator.ingest import decode_records
-from loader.emulator.model import derived_id, parse_columns, parse_model
+from loader.emulator.model import Reference, derived_id, parse_columns, parse_model
 from loader.emulator.refusals import Refusal, invalid, missing, not_found, unsupported
 from loader.emulator.uploads import parse_policy
 
@@ -131,21 +132,17 @@ async def describe(call: Call) -> web.Response:
 
 def available_attributes(dataset: Dataset) -> list[dict[str, Any]]:
     """Returns a dataset's attributes as the API lists them."""
-    types = {
-        (table.name, column.name): column.data_type
-        for table in dataset.model.tables
-        for column in table.columns
-    }
+    types = _data_types(dataset)
     return [
         {
             "id": derived_id(dataset.id, "attribute", attribute.name),
-            "name": attribute.name,
+            **_named(attribute.name, attribute.description),
             "type": "Attribute",
             "forms": [
                 {
                     "id": derived_id(dataset.id, "form", attribute.name, form.category),
                     "name": form.category,
-                    "dataType": types[form.sources[0].table, form.sources[0].column].lower(),
+                    "dataType": types[form.sources[0]],
                     "baseFormCategory": form.category,
                 }
                 for form in attribute.forms
@@ -156,17 +153,42 @@ def available_attributes(dataset: Dataset) -> list[dict[str, Any]]:
 
 
 def available_metrics(dataset: Dataset) -> list[dict[str, Any]]:
-    """Returns a dataset's metrics as the API lists them, the row count of each table among them."""
-    return [
-        {"id": metric_id, "name": name, "type": "Metric"}
-        for name, metric_id in metric_ids(dataset).items()
-    ]
+    """Returns a dataset's metrics as the API lists them, the row count of each table among them.
+
+    Whether a real server tells a metric's data type is not known (inferred from what clients send).
+    """
+    types = _data_types(dataset)
+    known = {metric.name: metric for metric in dataset.model.metrics}
+    listed = []
+    for name, metric_id in metric_ids(dataset).items():
+        item: dict[str, Any] = {"id": metric_id, "name": name, "type": "Metric"}
+        if name in known:
+            metric = known[name]
+            item |= _named(name, metric.description)
+            item["dataType"] = types[metric.sources[0]]
+        listed.append(item)
+    return listed
+
+
+def _named(name: str, description: str) -> dict[str, str]:
+    """A name, and the description where there is one (inferred: no sample shows any)."""
+    return {"name": name, "description": description} if description else {"name": name}
+
+
+def _data_types(dataset: Dataset) -> dict[Reference, str]:
+    return {
+        Reference(table.name, column.name): column.data_type.lower()
+        for table in dataset.model.tables
+        for column in table.columns
+    }
 
 
 _PARTS: dict[str, Callable[[Dataset], list[dict[str, Any]]]] = {
     "attributes": available_attributes,
     "metrics": available_metrics,
-    "tables": lambda dataset: [{"name": table.name} for table in dataset.model.tables],
+    "tables": lambda dataset: [
+        _named(table.name, table.description) for table in dataset.model.tables
+    ],
     "columns": lambda dataset: [
         {"columnName": column.name, "tableName": table.name}
         for table in dataset.model.tables
@@ -175,8 +197,8 @@ _PARTS: dict[str, Callable[[Dataset], list[dict[str, Any]]]] = {
 }
 
 ENDPOINTS = (
-    Endpoint("POST", "/datasets", create),
-    Endpoint("POST", "/datasets/models", create_model),
-    Endpoint("PATCH", "/datasets/{dataset}/tables/{table}", update_table),
-    Endpoint("GET", "/datasets/{dataset}", describe),
+    Endpoint("POST", "/datasets", create, Where.ONE_REQUEST),
+    Endpoint("POST", "/datasets/models", create_model, Where.CREATE),
+    Endpoint("PATCH", "/datasets/{dataset}/tables/{table}", update_table, Where.PATCH),
+    Endpoint("GET", "/datasets/{dataset}", describe, Where.DATASET),
 )

@@ -17,6 +17,7 @@ from loader.emulator.catalogue import (
     find_folder,
     find_project,
 )
+from loader.emulator.faultrules import Where
 from loader.emulator.model import derived_id
 from loader.emulator.refusals import invalid, not_found, unsupported
 
@@ -161,10 +162,10 @@ def _dataset(dataset: Dataset, project: Project | None = None) -> dict[str, Any]
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/projects", projects, Access.LOGIN),
-    Endpoint("GET", "/folders/preDefined/{number}", predefined_folder),
-    Endpoint("GET", "/folders/{folder}", folder),
-    Endpoint("GET", "/searches/results", search),
-    Endpoint("GET", "/objects/{object}", read_object, Access.LOGIN),
-    Endpoint("DELETE", "/objects/{object}", delete_object),
+    Endpoint("GET", "/projects", projects, Where.LOOK, Access.LOGIN),
+    Endpoint("GET", "/folders/preDefined/{number}", predefined_folder, Where.LOOK),
+    Endpoint("GET", "/folders/{folder}", folder, Where.LOOK),
+    Endpoint("GET", "/searches/results", search, Where.LOOK),
+    Endpoint("GET", "/objects/{object}", read_object, Where.LOOK, Access.LOGIN),
+    Endpoint("DELETE", "/objects/{object}", delete_object, Where.DELETE_DATASET),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loader.emulator.call import Call, Endpoint, empty, reply
+from loader.emulator.faultrules import Where
 from loader.emulator.ingest import put_chunk
 from loader.emulator.options import StatusType
 from loader.emulator.refusals import forbidden_now
@@ -37,7 +38,8 @@ async def add_data(call: Call) -> web.Response:
 
 async def publish(call: Call) -> web.Response:
     """``POST …/publish``: answers at once, the work goes on."""
-    await call.emulator.publish(call.session())
+    outcome = None if call.faults is None else call.faults.outcome()
+    await call.emulator.publish(call.session(), outcome)
     return empty(200)
 
 
@@ -46,7 +48,7 @@ async def publish_status(call: Call) -> web.Response:
     session = call.session()
     if session.state not in _STATUS:
         raise forbidden_now(f"Upload session {session.id} was not published; it is still open.")
-    code, message = _STATUS[session.state]
+    code, message = session.says or _STATUS[session.state]
     number = call.emulator.options.status_type is StatusType.NUMBER
     return reply(
         {
@@ -67,10 +69,10 @@ _SESSIONS = "/datasets/{dataset}/uploadSessions"
 _SESSION = f"{_SESSIONS}/{{session}}"
 
 ENDPOINTS = (
-    Endpoint("POST", _SESSIONS, open_session),
-    Endpoint("PUT", _SESSION, add_data),
-    Endpoint("POST", f"{_SESSION}/publish", publish),
-    Endpoint("GET", f"{_SESSION}/publishStatus", publish_status),
-    Endpoint("POST", f"{_SESSION}/publishStatus", publish_status),
-    Endpoint("DELETE", _SESSION, delete),
+    Endpoint("POST", _SESSIONS, open_session, Where.OPEN_SESSION),
+    Endpoint("PUT", _SESSION, add_data, Where.PUT),
+    Endpoint("POST", f"{_SESSION}/publish", publish, Where.PUBLISH),
+    Endpoint("GET", f"{_SESSION}/publishStatus", publish_status, Where.STATUS),
+    Endpoint("POST", f"{_SESSION}/publishStatus", publish_status, Where.STATUS),
+    Endpoint("DELETE", _SESSION, delete, Where.DELETE),
 )

@@ -12,6 +12,7 @@ from loader.api.dataset_calls import (
     DatasetTable,
     DatasetTables,
 )
+from loader.api.keepalive import KeepAlive
 from loader.api.payload import Base64Data, OnSlice
 from loader.api.session_calls import Project, ServerInfo
 from loader.api.status import PublishState, PublishStatus
@@ -27,6 +28,7 @@ __all__ = [
     "DatasetRef",
     "DatasetTable",
     "DatasetTables",
+    "KeepAlive",
     "LoginMode",
     "OnSlice",
     "Project",

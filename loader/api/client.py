@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypedDict, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -23,12 +23,15 @@ from loader.api.dataset_calls import (
     DatasetTables,
 )
 from loader.api.exchange import Call, Scope, interpret
+from loader.api.login import CookieJar, SharedLogin, answering
 from loader.api.outages import Attempt, outage
 from loader.api.payload import Base64Data, OnSlice, SlicedPayload, body_parts
+from loader.api.proxy import Proxy
+from loader.api.reach import Reach
 from loader.api.session_calls import Project, ServerInfo
 from loader.api.status import PublishStatus
 from loader.api.upload_calls import UploadTable
-from loader.errors import LoaderError, ProtocolViolation
+from loader.errors import LoaderError, ProtocolViolation, SessionExpired
 
 __all__ = ["Client"]
 
@@ -44,6 +47,11 @@ _HEADERS = {
     "User-Agent": "mstr-loader",
 }
 _REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
+_UNAUTHORISED = 401
+
+_RENEWALS = 3
+"""How often one call is repeated after a new login: sessions may be short, but a server that
+answers every call so must not be asked for ever."""
 
 
 class Client:
@@ -52,7 +60,10 @@ class Client:
     ``async with Client(connection) as client:`` opens and closes the HTTP session; logging in and
     out are calls of their own. Every call raises ``ApiError`` (the server said no), ``Unreachable``
     (no whole answer) or ``ProtocolViolation`` (an answer the documents do not allow); whether a new
-    attempt can help is the error's ``recovery``, nothing is retried here.
+    attempt can help is the error's ``recovery``, nothing is retried here, with one exception: when
+    the login has ended, one call logs in again for all of them, and those repeat themselves that
+    were surely not carried out (status 401) or do no harm twice (GET, PUT, DELETE). Only others
+    raise ``SessionExpired``: what became of them has to be looked up first.
 
     Memory: about 1 MiB for each call under way, whatever the size of its body.
     """
@@ -81,24 +92,30 @@ class Client:
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
         self._root = URL(connection.url)
-        self._token: str | None = None
+        self._login = SharedLogin(self._log_in)
+        self._proxy: Proxy | None = None
         self._project: Project | None = None
         self._resources = AsyncExitStack()
         self._pooled: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
-        state = "logged in" if self._token else "logged out"
+        state = "logged in" if self._login.token else "logged out"
         project = f", project {self._project.name!r}" if self._project else ""
-        return (
-            f"<Client {self._connection.url}, user {self._connection.username!r}, {state}{project}>"
-        )
+        proxy = f" through {self._proxy.address}" if self._proxy else ""
+        return f"<Client {self._connection.url}{proxy}, {self._connection.who}, {state}{project}>"
+
+    @property
+    def logins(self) -> int:
+        """How many logins were made: all but the first replaced one that had ended."""
+        return self._login.made
 
     async def __aenter__(self) -> Self:
         """Opens the HTTP session.
 
         Raises:
-            UsageError: The CA bundle cannot be used.
+            UsageError: The CA bundle, the client certificate or the environment's proxy cannot be
+                used.
         """
         # Reading certificates takes tens of milliseconds, too long for the event loop.
         checks = await asyncio.to_thread(self._connection.certificate_checks)
@@ -108,26 +125,28 @@ class Client:
                 "and the data",
                 self._connection.server,
             )
-        # unsafe: keep the cookies of servers named by an IP address too. quote_cookie: a load
-        # balancer does not recognise its "!ab/cd==" when it comes back in quotes.
-        jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
+        self._proxy = self._connection.route()
+        if self._proxy is not None:
+            logger.debug("through the proxy %s (%s)", self._proxy.address, self._proxy.source)
         # One place more than chunks, for the small calls meanwhile.
         pool = aiohttp.TCPConnector(ssl=checks, limit=self._concurrency + 1)
         # Requests that must not be repeated get a connection of their own: a kept-alive one may
         # just be closed by the server, and nobody could tell whether the request was seen.
         single = aiohttp.TCPConnector(ssl=checks, limit=self._concurrency + 1, force_close=True)
+        jar = CookieJar(self._login)
         self._pooled = await self._open(pool, jar)
         self._fresh = await self._open(single, jar)
         return self
 
     async def _open(
-        self, connector: aiohttp.BaseConnector, jar: aiohttp.CookieJar
+        self, connector: aiohttp.BaseConnector, jar: CookieJar
     ) -> aiohttp.ClientSession:
         return await self._resources.enter_async_context(
             aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=jar,
                 headers=_HEADERS,
+                trace_configs=[Reach.trace()] if self._proxy else None,
                 timeout=aiohttp.ClientTimeout(
                     total=None,
                     sock_connect=self._connect_timeout,
@@ -142,27 +161,28 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._token = None
+        self._login.token = None
         await self._resources.aclose()
 
     # -- the login ---------------------------------------------------------------------------------
 
     async def login(self) -> None:
-        """Logs in; again after ``SessionExpired``.
+        """Logs in; from then on the login renews itself when it ends.
 
         Raises:
             LoginFailed: The server does not accept the credentials.
         """
-        self._token = await self._perform(session_calls.login(self._connection))
+        await self._login.start()
+
+    async def _log_in(self) -> str:
+        logger.debug("logging in: %s", self._connection.login_mode.label)
+        return await self._send(session_calls.login(self._connection), None)
 
     async def logout(self) -> None:
         """Logs out; does nothing without a login. The token is forgotten whatever the answer is."""
-        if self._token is None:
-            return
-        try:
-            await self._perform(session_calls.logout())
-        finally:
-            self._token = None
+        token = await self._login.end()
+        if token is not None:
+            await self._send(session_calls.logout(), token)
 
     async def projects(self) -> list[Project]:
         """Lists the projects that the user may see."""
@@ -214,7 +234,7 @@ class Client:
         return await self._perform(dataset_calls.dataset_tables(dataset_id))
 
     async def dataset_objects(self, dataset_id: str) -> DatasetObjects:
-        """Returns the names of the attributes and metrics of an existing dataset."""
+        """Returns the attributes and metrics of an existing dataset."""
         return await self._perform(dataset_calls.dataset_objects(dataset_id))
 
     async def create_dataset(
@@ -301,21 +321,55 @@ class Client:
     # -- the wire ----------------------------------------------------------------------------------
 
     async def _perform(self, call: Call[T], on_slice: OnSlice | None = None) -> T:
-        answer = await self._exchange(call, on_slice)
-        secrets = [text for text in (self._connection.password, self._token) if text]
-        return interpret(call, answer, secrets=secrets)
+        """Makes a call; when the login has ended, once more after a new one where that is safe."""
+        for _ in range(_RENEWALS):
+            await self._login.settle()
+            number = self._login.number
+            try:
+                with answering(number):
+                    return await self._send(call, self._login.token, on_slice)
+            except SessionExpired as error:
+                if call.method not in _REPEATABLE and error.status != _UNAUTHORISED:
+                    raise
+                # Without its traceback, which holds on to the chunk.
+                told = error.with_traceback(None)
+            await self._login.renew(number, told)
+        with answering(self._login.number):
+            return await self._send(call, self._login.token, on_slice)
 
-    async def _exchange(self, call: Call[Any], on_slice: OnSlice | None) -> Answer:
+    async def _send(self, call: Call[T], token: str | None, on_slice: OnSlice | None = None) -> T:
+        answer = await self._exchange(call, token, on_slice)
+        proxy = self._proxy
+        secrets = [
+            self._connection.password,
+            self._connection.token,
+            self._login.token,
+            token,
+            proxy and proxy.password,
+        ]
+        return interpret(
+            call,
+            answer,
+            secrets=[text for text in secrets if text],
+            # Inside a tunnel nobody but the server answers.
+            proxy=proxy.address if proxy and not self._connection.tls else None,
+        )
+
+    async def _exchange(
+        self, call: Call[Any], token: str | None, on_slice: OnSlice | None
+    ) -> Answer:
         payload = None
         if call.body is not None:
             payload = SlicedPayload(
                 body_parts(call.body), on_slice=on_slice, stall_timeout=self._answer_timeout
             )
         began = time.perf_counter()
+        reach = Reach(self._connect_timeout)
         try:
-            answer = await self._request(call, payload)
+            async with reach.limit:
+                answer = await self._request(call, token, payload, reach)
         except (aiohttp.ClientError, OSError) as error:
-            fault: LoaderError = outage(error, self._attempt(call, payload))
+            fault: LoaderError = outage(error, self._attempt(call, payload, reach))
             # Only the system's own error is kept as the cause: aiohttp's quote request headers.
             cause = getattr(error, "os_error", None)
         else:
@@ -334,7 +388,9 @@ class Client:
         # Raised out here so that aiohttp's exception is not its context either.
         raise fault from cause
 
-    async def _request(self, call: Call[Any], payload: SlicedPayload | None) -> Answer:
+    async def _request(
+        self, call: Call[Any], token: str | None, payload: SlicedPayload | None, reach: Reach
+    ) -> Answer:
         session = self._pooled if call.method in _REPEATABLE else self._fresh
         if session is None:
             raise RuntimeError("the client is not open: use it in an 'async with' block")
@@ -343,8 +399,9 @@ class Client:
             call.method,
             url.update_query(call.query) if call.query else url,
             data=payload,
-            headers=self._headers(call),
+            headers=self._headers(call, token),
             allow_redirects=False,
+            **self._through_proxy(reach),
         ) as response:
             return Answer(
                 status=response.status,
@@ -353,20 +410,32 @@ class Client:
                 body=await _read(response),
             )
 
-    def _headers(self, call: Call[Any]) -> dict[str, str]:
+    def _through_proxy(self, reach: Reach) -> _ProxyArguments:
+        proxy = self._proxy
+        if proxy is None:
+            return {}
+        arguments: _ProxyArguments = {"proxy": proxy.address, "trace_request_ctx": reach}
+        if proxy.authorization is not None and self._connection.tls:
+            # For the proxy's ears only: it goes with the request for a tunnel, not through it.
+            arguments["proxy_headers"] = {"Proxy-Authorization": proxy.authorization}
+        return arguments
+
+    def _headers(self, call: Call[Any], token: str | None) -> dict[str, str]:
         headers = dict(call.headers)
+        if self._proxy and self._proxy.authorization is not None and not self._connection.tls:
+            headers["Proxy-Authorization"] = self._proxy.authorization
         if call.scope is Scope.LOGIN:
             return headers
-        if self._token is None:
+        if token is None:
             raise RuntimeError(f"cannot {call.aim}: not logged in")
-        headers[session_calls.TOKEN_HEADER] = self._token
+        headers[session_calls.TOKEN_HEADER] = token
         if call.scope is Scope.PROJECT:
             if self._project is None:
                 raise RuntimeError(f"cannot {call.aim}: no project was selected")
             headers["X-MSTR-ProjectID"] = self._project.id
         return headers
 
-    def _attempt(self, call: Call[Any], payload: SlicedPayload | None) -> Attempt:
+    def _attempt(self, call: Call[Any], payload: SlicedPayload | None, reach: Reach) -> Attempt:
         return Attempt(
             aim=call.aim,
             server=self._connection.server,
@@ -374,7 +443,19 @@ class Client:
             size=payload.length if payload else 0,
             connect_timeout=self._connect_timeout,
             answer_timeout=self._answer_timeout,
+            login=call.scope is Scope.LOGIN,
+            client_cert=self._connection.client_cert is not None,
+            proxy=self._proxy.address if self._proxy else None,
+            connected=reach.connected,
         )
+
+
+class _ProxyArguments(TypedDict, total=False):
+    """What aiohttp is given for requests that go through a proxy."""
+
+    proxy: str
+    proxy_headers: dict[str, str]
+    trace_request_ctx: Reach
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

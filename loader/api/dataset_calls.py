@@ -95,10 +95,15 @@ class DatasetTables:
 
 @dataclass(frozen=True, slots=True)
 class DatasetObjects:
-    """The names of a dataset's attributes and metrics."""
+    """A dataset's attributes and metrics, by their names; data types where the server tells them.
 
-    attributes: frozenset[str]
-    metrics: frozenset[str]
+    Attributes:
+        attributes: The forms of each attribute by their upper-case category, with their data types.
+        metrics: The data type of each metric.
+    """
+
+    attributes: dict[str, dict[str, str | None]]
+    metrics: dict[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +249,8 @@ def dataset_tables(dataset_id: str) -> Call[DatasetTables]:
             text_of(table, "name"): [] for table in items_of(objects.get("tables"), "'tables'")
         }
         for column in items_of(objects.get("columns"), "'columns'"):
-            data_type = column.get("dataType")
             tables.setdefault(text_of(column, "tableName"), []).append(
-                DatasetColumn(
-                    name=text_of(column, "columnName"),
-                    data_type=data_type if isinstance(data_type, str) else None,
-                )
+                DatasetColumn(name=text_of(column, "columnName"), data_type=_data_type(column))
             )
         name = document.get("name") or _within(document, "result").get("name")
         return DatasetTables(
@@ -272,11 +273,11 @@ def dataset_objects(dataset_id: str) -> Call[DatasetObjects]:
 
     def read(answer: Answer) -> DatasetObjects:
         available = _available(object_of(answer))
+        attributes = items_of(available.get("attributes"), "'attributes'")
+        metrics = items_of(available.get("metrics"), "'metrics'")
         return DatasetObjects(
-            *(
-                frozenset(text_of(item, "name") for item in items_of(available.get(kind), kind))
-                for kind in ("attributes", "metrics")
-            )
+            attributes={text_of(item, "name"): _form_types(item) for item in attributes},
+            metrics={text_of(item, "name"): _data_type(item) for item in metrics},
         )
 
     return Call(
@@ -285,6 +286,19 @@ def dataset_objects(dataset_id: str) -> Call[DatasetObjects]:
         path=f"/api/v2/cubes/{quote(dataset_id, safe='')}",
         read=read,
     )
+
+
+def _form_types(attribute: Mapping[str, Any]) -> dict[str, str | None]:
+    forms = items_of(attribute.get("forms") or [], "'forms'")
+    return {
+        str(form.get("baseFormCategory") or form.get("name")).upper(): _data_type(form)
+        for form in forms
+    }
+
+
+def _data_type(item: Mapping[str, Any]) -> str | None:
+    data_type = item.get("dataType")
+    return data_type if isinstance(data_type, str) else None
 
 
 def row_count_metric(dataset_id: str, table: str) -> Call[str | None]:

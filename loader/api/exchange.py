@@ -40,6 +40,7 @@ class Call(Generic[T]):
         query: The query's parameters, not encoded.
         headers: Headers besides those of the scope.
         scope: What authorises the call.
+        hint: What to change where the server does not accept a login.
     """
 
     aim: str
@@ -50,22 +51,33 @@ class Call(Generic[T]):
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     scope: Scope = Scope.PROJECT
+    hint: str | None = None
 
 
-def interpret(call: Call[T], answer: Answer, *, secrets: Sequence[str] = ()) -> T:
+def interpret(
+    call: Call[T], answer: Answer, *, secrets: Sequence[str] = (), proxy: str | None = None
+) -> T:
     """Returns the call's result.
 
     Args:
         call: What was asked.
         answer: What came back.
         secrets: Texts that no message may show (a server may quote the token it refuses).
+        proxy: The address of the proxy that the answer came through, or None.
 
     Raises:
         ApiError: The answer is not a success.
         ProtocolViolation: It is one, but not the one that the documents describe.
     """
     if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success codes
-        raise failure(call.aim, answer, login=call.scope is Scope.LOGIN, secrets=secrets)
+        raise failure(
+            call.aim,
+            answer,
+            login=call.scope is Scope.LOGIN,
+            login_hint=call.hint,
+            secrets=secrets,
+            proxy=proxy,
+        )
     try:
         return call.read(answer)
     except Malformed as error:

@@ -24,7 +24,7 @@ from loader.errors import (
     Unavailable,
 )
 
-__all__ = ["ErrorBody", "classify", "failure", "read_error_body"]
+__all__ = ["ErrorBody", "classify", "failure", "proxy_refusal", "read_error_body"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +94,19 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 _LIBRARY_HINT = "Is the path /MicroStrategyLibrary in the server's URL?"
 _CHUNK_HINT = "Lower --chunk-size."
 _SHORT = 300
+_PROXY_AUTHENTICATION = 407
 # Shorter secrets would black out parts of ordinary words, and thereby show what they are.
 _REDACTED_FROM = 3
 
 
 def failure(
-    aim: str, answer: Answer, *, login: bool = False, secrets: Sequence[str] = ()
+    aim: str,
+    answer: Answer,
+    *,
+    login: bool = False,
+    login_hint: str | None = None,
+    secrets: Sequence[str] = (),
+    proxy: str | None = None,
 ) -> ApiError:
     """Returns the error that an answer without success stands for.
 
@@ -107,9 +114,14 @@ def failure(
         aim: What the call was to do ("open an upload session").
         answer: The answer; its status is not 2xx.
         login: Whether the call was the login itself, where 401 means wrong credentials.
+        login_hint: What to change when the credentials are wrong.
         secrets: Texts that no message may show.
+        proxy: The address of the proxy that the answer came through, or None. What does not look
+            like an answer of the API may be the proxy's own, so messages name it.
     """
     body = read_error_body(answer)
+    if answer.status == _PROXY_AUTHENTICATION:
+        return proxy_refusal(aim, answer.status, proxy)
     kind = classify(answer.status, body, login=login)
     hint: str | None
     said = body.message or _page_title(answer) or answer.reason or "no reason given"
@@ -123,7 +135,10 @@ def failure(
     if 300 <= answer.status < 400:  # noqa: PLR2004  # the class of redirections
         said, hint = _redirection(answer)
     else:
-        hint = _hint(kind, answer, body, login=login)
+        hint = login_hint if kind is LoginFailed else None
+        hint = hint or _hint(kind, answer, body, login=login)
+        if proxy is not None and body == ErrorBody():
+            hint = f"This may be an answer of the proxy {proxy}. {hint or ''}".rstrip()
     if body.iserver_code == _ROW_LIMIT:
         said = f"the server's row limit was reached and the data was cut: {said}"
     message = f"{_OPENING[kind].format(aim=aim)}: {said.rstrip('.')} ({', '.join(facts)})."
@@ -139,6 +154,31 @@ def failure(
         ticket_id=body.ticket_id,
         retry_after=_retry_after(answer),
         call=aim,
+    )
+
+
+def proxy_refusal(aim: str, status: int, proxy: str | None) -> ApiError:
+    """Returns the error of a request that a proxy kept from the server: nothing was done there.
+
+    Args:
+        aim: What the call was to do.
+        status: The proxy's answer.
+        proxy: Its address; None where nobody named one, and one is in the way all the same.
+    """
+    who = f"the proxy {proxy}" if proxy else "a proxy between here and the server"
+    kind: type[ApiError] = Refused
+    if status == _PROXY_AUTHENTICATION:
+        why = f"{who} asks for a user and a password, or does not accept those it was given"
+        hint = "Put them into the proxy's URL (http://user:password@host:port) in MSTR_PROXY."
+    elif status >= 500 or status == 429:  # noqa: PLR2004  # a server error, or too many requests
+        kind = Unavailable
+        why = f"{who} has no way to the server now"
+        hint = "Is the host in the server's URL right, and can the proxy reach it?"
+    else:
+        why = f"{who} does not let this connection through"
+        hint = "Ask who runs the proxy to allow host and port; --proxy none goes without it."
+    return kind(
+        f"Cannot {aim}: {why} (HTTP {status}).", hint=hint, status=status, call=aim, proxy=proxy
     )
 
 
@@ -265,7 +305,7 @@ def _hint(kind: type[ApiError], answer: Answer, body: ErrorBody, *, login: bool)
     if answer.status in {408, 504} or body.iserver_code == _REQUEST_TIMEOUT:
         return f"A call has to be answered within 120 seconds. {_CHUNK_HINT}"
     if kind is LoginFailed:
-        return "Check user, password and login mode (standard or LDAP)."
+        return "Check user, password and login mode."
     if kind is NotAllowed:
         return "Ask the administrator for the rights to create and publish datasets there."
     if answer.status in {404, 405} and (login or body.code is None):

@@ -16,7 +16,7 @@ from loader.api.answer import (
     object_of,
     text_of,
 )
-from loader.api.connection import Connection
+from loader.api.connection import Connection, LoginMode
 from loader.api.exchange import Call, Scope
 from loader.errors import UnknownProject
 
@@ -52,19 +52,43 @@ class ServerInfo:
 
 
 def login(connection: Connection) -> Call[str]:
-    """Makes a session; the result is its token (both documents, "Log in")."""
+    """Makes a session; the result is its token.
+
+    Source: both documents, "Log in", for user and password; public clients for the others: an API
+    token goes where the user's name would, an identity token is exchanged at an endpoint of its
+    own.
+    """
+    mode = connection.login_mode
+    body: dict[str, object] = {"loginMode": int(mode)}
+    path = "/api/auth/login"
+    match mode:
+        case LoginMode.API_TOKEN:
+            body["username"] = connection.token
+        case LoginMode.IDENTITY_TOKEN:
+            body["identityToken"] = connection.token
+            path = "/api/auth/delegate"
+        case LoginMode.STANDARD | LoginMode.LDAP:
+            body |= {"username": connection.username, "password": connection.password}
     return Call(
         aim="log in",
         method="POST",
-        path="/api/auth/login",
+        path=path,
         scope=Scope.LOGIN,
-        body={
-            "loginMode": int(connection.login_mode),
-            "username": connection.username,
-            "password": connection.password,
-        },
+        body=body,
         read=_token,
+        hint=_LOGIN_HINTS[mode],
     )
+
+
+_LOGIN_HINTS = {
+    LoginMode.STANDARD: "Check user, password and login mode (standard or ldap).",
+    LoginMode.LDAP: "Check user, password and login mode (standard or ldap).",
+    LoginMode.ANONYMOUS: "Does the server let anonymous users in (login mode anonymous)?",
+    LoginMode.API_TOKEN: "Check the API token (MSTR_API_TOKEN): is it of this server, is it still "
+    "valid, and does the server offer the login mode api-token?",
+    LoginMode.IDENTITY_TOKEN: "Check the identity token (MSTR_IDENTITY_TOKEN): it is of one server "
+    "and lives for a short time only.",
+}
 
 
 def _token(answer: Answer) -> str:

@@ -1,12 +1,9 @@
-"""Where the server, the user and the password come from: profile, then environment, then flags."""
+"""Where the server is and the way to it: profile, then environment, then flags."""
 
 from __future__ import annotations
 
-import getpass
+import logging
 import os
-import shlex
-import subprocess
-import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,25 +17,21 @@ if TYPE_CHECKING:
 
 __all__ = ["config_file", "connect"]
 
+logger = logging.getLogger("loader.cli")
+
 _PROFILE_KEYS = frozenset(
     {
-        "url",
-        "username",
-        "project",
-        "login_mode",
-        "ca_bundle",
-        "password_file",
-        "password_command",
+        *("url", "username", "project", "login_mode", "password_file", "password_command"),
+        *("ca_bundle", "client_cert", "client_key", "proxy"),
     }
 )
-
-_WAYS = (
-    "set MSTR_PASSWORD, use --password-file or --password-command, store it in the keyring, "
-    "or run in a terminal to be asked"
+_SECRET_KEYS = frozenset(
+    {"password", "token", "api_token", "identity_token", "client_key_password"}
 )
-_COMMAND_HINT = "run it by hand: it must print the password and nothing else, without asking"
-_KEYRING_SERVICE = "mstr-loader"
-_COMMAND_TIMEOUT = 60.0
+_NO_SECRETS = (
+    "a secret does not belong in a configuration file: name a password_file or a password_command, "
+    "or use the environment or the keyring"
+)
 
 
 def config_file() -> Path:
@@ -57,7 +50,8 @@ def connect(options: ServerFlags) -> Connection:
     Raises:
         UsageError: The server or the user is missing, or a profile, file or command does not work.
     """
-    from loader.api import Connection, LoginMode  # noqa: PLC0415 - aiohttp is slow to import
+    from loader.api import Connection  # noqa: PLC0415 - aiohttp is slow to import
+    from loader.cli.credentials import choose_credentials  # noqa: PLC0415 - the same
 
     profile = _profile(options.profile) if options.profile else {}
     url = options.url or profile.get("url")
@@ -66,29 +60,55 @@ def connect(options: ServerFlags) -> Connection:
             "no server was named",
             hint="--url https://HOST/MicroStrategyLibrary, MSTR_URL, a --profile, or --local",
         )
-    username = options.username or profile.get("username")
-    if not username:
-        raise UsageError("no user was named", hint="--username NAME or MSTR_USERNAME")
-    mode = (options.login_mode or profile.get("login_mode") or "standard").upper()
-    if mode not in LoginMode.__members__:
-        modes = ", ".join(name.lower() for name in LoginMode.__members__)
-        raise UsageError(
-            f"login mode {mode.lower()!r} is not one of {modes}", hint="correct --login-mode"
-        )
+    proxy = _proxy(options, profile)
+    who = choose_credentials(options, profile, url)
     # A flag says what this run wants, a profile what is usual.
-    ca_bundle = options.ca_bundle or (None if options.insecure else profile.get("ca_bundle"))
+    usual = {} if options.insecure else profile
+    cert = options.client_cert or _path(profile, "client_cert")
     connection = Connection(
         url,
-        username=username,
-        password=_password(options, profile, url, username),
+        username=who.username,
+        password=who.password,
+        token=who.token,
         project=options.project or profile.get("project"),
-        login_mode=LoginMode[mode],
-        ca_bundle=Path(ca_bundle).expanduser() if ca_bundle else None,
+        login_mode=who.login_mode,
+        ca_bundle=options.ca_bundle or _path(usual, "ca_bundle"),
         insecure=options.insecure,
+        client_cert=cert,
+        # The profile's key is that of the profile's certificate.
+        client_key=options.client_key
+        or (None if options.client_cert else _path(profile, "client_key")),
+        client_key_password=os.environ.get("MSTR_CLIENT_KEY_PASSWORD", "") if cert else "",
+        proxy=proxy,
     )
-    # A CA bundle that cannot be used is known before a long scan of the source, not after it.
+    # Files that cannot be used are known before a long scan of the source, not after it.
     connection.certificate_checks()
+    connection.route()
     return connection
+
+
+def _path(profile: Mapping[str, str], key: str) -> Path | None:
+    return Path(profile[key]).expanduser() if profile.get(key) else None
+
+
+def _proxy(options: ServerFlags, profile: Mapping[str, str]) -> str | None:
+    from loader.api.proxy import NO_PROXY, parse_proxy  # noqa: PLC0415 - as above
+    from loader.cli.credentials import from_flag  # noqa: PLC0415 - as above
+
+    proxy = options.proxy or profile.get("proxy")
+    if proxy is None or proxy.strip().lower() == NO_PROXY:
+        return proxy
+    if options.proxy is None and parse_proxy(proxy, "the profile").authorization is not None:
+        raise UsageError(
+            f"the proxy of profile {options.profile!r} holds a user or a password",
+            hint="a secret does not belong in a configuration file: set MSTR_PROXY",
+        )
+    typed = from_flag(options.proxy, "MSTR_PROXY")
+    if typed and parse_proxy(typed, "--proxy").password:
+        logger.warning(
+            "The password in --proxy can be read by all users of this machine: set MSTR_PROXY"
+        )
+    return proxy
 
 
 def _profile(name: str) -> dict[str, Any]:
@@ -123,80 +143,9 @@ def _profile(name: str) -> dict[str, Any]:
         )
     unknown = sorted(set(profile) - _PROFILE_KEYS)
     if unknown:
-        hint = f"known keys: {', '.join(sorted(_PROFILE_KEYS))}"
-        if "password" in unknown:
-            hint = "a password does not belong in a configuration file: " + _WAYS
+        known = f"known keys: {', '.join(sorted(_PROFILE_KEYS))}"
         raise UsageError(
-            f"profile {name!r} in {path} has unknown keys: {', '.join(unknown)}", hint=hint
+            f"profile {name!r} in {path} has unknown keys: {', '.join(unknown)}",
+            hint=known if _SECRET_KEYS.isdisjoint(unknown) else _NO_SECRETS,
         )
     return profile
-
-
-def _password(options: ServerFlags, profile: Mapping[str, Any], url: str, username: str) -> str:
-    if options.password_file and options.password_command:
-        raise UsageError("--password-file and --password-command are both given", hint="use one")
-    if options.password_file:
-        return _from_file(options.password_file)
-    if options.password_command:
-        return _from_command(options.password_command)
-    if "MSTR_PASSWORD" in os.environ:
-        return os.environ["MSTR_PASSWORD"]
-    if "password_file" in profile:
-        return _from_file(Path(profile["password_file"]).expanduser())
-    if "password_command" in profile:
-        return _from_command(profile["password_command"])
-    stored = _from_keyring(url, username)
-    if stored is not None:
-        return stored
-    if sys.stdin.isatty():
-        return getpass.getpass(f"Password of {username}: ")
-    raise UsageError(f"no password for {username!r}", hint=_WAYS)
-
-
-def _from_file(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(
-            f"the password file {path} cannot be read: {reason}",
-            hint="--password-file names a text file that holds nothing but the password",
-        ) from None
-
-
-def _from_command(command: str) -> str:
-    try:
-        done = subprocess.run(  # noqa: S603 - the user's own command
-            shlex.split(command),
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            timeout=_COMMAND_TIMEOUT,
-        )
-    except subprocess.CalledProcessError as error:
-        raise UsageError(
-            f"the password command ended with status {error.returncode}", hint=_COMMAND_HINT
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise UsageError(
-            f"the password command did not end within {_COMMAND_TIMEOUT:.0f} s", hint=_COMMAND_HINT
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "its output or quoting is wrong"
-        raise UsageError(
-            f"the password command {command.split()[:1]} cannot be run (without a shell): {reason}",
-            hint=_COMMAND_HINT,
-        ) from None
-    return done.stdout.rstrip("\r\n")
-
-
-def _from_keyring(url: str, username: str) -> str | None:
-    try:
-        import keyring  # noqa: PLC0415 - an extra
-    except ImportError:
-        return None
-    try:
-        return keyring.get_password(_KEYRING_SERVICE, f"{username}@{url}")
-    except keyring.errors.KeyringError:
-        # No keyring on this host, or a locked one: the other ways are left.
-        return None

@@ -29,7 +29,7 @@ __all__ = ["push"]
 # Options that name or reach a server of the user's own.
 _REMOTE = (
     *("url", "username", "profile", "password_file", "password_command"),
-    *("login_mode", "ca_bundle", "insecure"),
+    *("login_mode", "ca_bundle", "insecure", "client_cert", "client_key", "proxy"),
 )
 
 _TARGET, _LOAD, _OUTPUT = "Existing dataset", "Load", "Output"

@@ -31,17 +31,24 @@ class ServerFlags:
     password_file: Annotated[
         Path | None,
         typer.Option(
-            help="File that holds the password. Other ways: MSTR_PASSWORD, the keyring, a prompt.",
+            help="File that holds the password or the token. Other ways: MSTR_PASSWORD, "
+            "MSTR_API_TOKEN, MSTR_IDENTITY_TOKEN, the keyring, a prompt.",
             rich_help_panel=_SERVER,
         ),
     ] = None
     password_command: Annotated[
         str | None,
-        typer.Option(help="Command that prints the password.", rich_help_panel=_SERVER),
+        typer.Option(
+            help="Command that prints the password or the token.", rich_help_panel=_SERVER
+        ),
     ] = None
     login_mode: Annotated[
-        Literal["standard", "ldap"] | None,
-        typer.Option(help="How the server checks the password.", rich_help_panel=_SERVER),
+        Literal["standard", "ldap", "anonymous", "api-token", "identity-token"] | None,
+        typer.Option(
+            help="How the server checks who logs in; default: standard for a user, api-token or "
+            "identity-token where only that token is in the environment.",
+            rich_help_panel=_SERVER,
+        ),
     ] = None
     project: Annotated[
         str | None,
@@ -63,6 +70,30 @@ class ServerFlags:
             rich_help_panel=_SERVER,
         ),
     ] = False
+    client_cert: Annotated[
+        Path | None,
+        typer.Option(
+            help="Certificate to show to a server that asks for one (PEM).", rich_help_panel=_SERVER
+        ),
+    ] = None
+    client_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="Its key (PEM), if not in the same file; MSTR_CLIENT_KEY_PASSWORD opens an "
+            "encrypted one.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MSTR_PROXY",
+            metavar="URL",
+            help="http or https proxy; none: connect directly; default: HTTPS_PROXY, HTTP_PROXY "
+            "and NO_PROXY. One with a password belongs in MSTR_PROXY.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None
     local: Annotated[
         bool,
         typer.Option(

@@ -27,7 +27,7 @@ RawHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[No
 
 def enter(client: Client) -> None:
     """Puts a client into the state after login and select_project."""
-    client._token = TOKEN
+    client._login.token = TOKEN
     client._project = PROJECT
 
 

@@ -78,7 +78,13 @@ def test_connection_pickles_for_worker_processes():
 
 
 def test_login_modes_are_the_documented_numbers():
-    assert [(mode.name, int(mode)) for mode in LoginMode] == [("STANDARD", 1), ("LDAP", 16)]
+    assert {mode.label: int(mode) for mode in LoginMode} == {
+        "standard": 1,
+        "anonymous": 8,
+        "ldap": 16,
+        "api-token": 4096,
+        "identity-token": -1,
+    }
 
 
 def test_certificates_are_checked_unless_insecure(tmp_path):

@@ -16,10 +16,10 @@ from aiohttp import web
 from loader.api import Client, Connection
 from loader.errors import (
     LoginFailed,
+    NotAllowed,
     NotFound,
     ProtocolViolation,
     Refused,
-    SessionExpired,
     Unavailable,
     Unreachable,
 )
@@ -242,7 +242,7 @@ async def test_calls_that_must_not_be_repeated_do_not_meet_a_dying_connection(li
     ("status", "body", "expected"),
     [
         (413, b"<html><title>Too large</title></html>", Refused),
-        (401, orjson.dumps({"code": "ERR009", "message": "expired"}), SessionExpired),
+        (403, orjson.dumps({"code": "ERR014", "message": "no rights"}), NotAllowed),
         (400, orjson.dumps({"code": "ERR006", "message": "bad index"}), Refused),
         (503, b"", Unavailable),
     ],

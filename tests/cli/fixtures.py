@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 import keyring
 import pytest
@@ -17,8 +18,11 @@ __all__ = ["command", "own_environment", "push", "serve", "server"]
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch, tmp_path):
     """Nothing of the user's: no settings, no state, no keyring."""
-    for name in ("MSTR_URL", "MSTR_USERNAME", "MSTR_PROJECT", "MSTR_API_TOKEN"):
+    for name in [name for name in os.environ if name.startswith("MSTR_")]:
+        monkeypatch.delenv(name)
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("MSTR_PASSWORD", PASSWORD)
     monkeypatch.setenv("MSTR_LOADER_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("MSTR_LOADER_CONFIG", str(tmp_path / "config.toml"))

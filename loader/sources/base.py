@@ -87,12 +87,25 @@ class Batch:
             positions = np.arange(self.row, self.row + self.data.num_rows, dtype=np.int64)
         kept = positions[mask]
         return Batch(
-            data=self.data.filter(pa.array(mask)),
+            data=_filtered(self.data, mask),
             origin=self.origin,
             row=int(kept[0]) if len(kept) else self.row,
             positions=kept,
             rejected=tuple(sorted((*self.rejected, *rejected), key=lambda bad: bad.row)),
         )
+
+
+def _filtered(data: pa.RecordBatch, mask: npt.NDArray[np.bool_]) -> pa.RecordBatch:
+    try:
+        return data.filter(pa.array(mask))
+    except pa.ArrowNotImplementedError:
+        # Views and run ends cannot be filtered, but slices of them can be put together.
+        edges = np.flatnonzero(np.diff(mask, prepend=False, append=False)).tolist()
+        slices = [
+            data.slice(start, stop - start)
+            for start, stop in zip(edges[::2], edges[1::2], strict=True)
+        ]
+        return pa.concat_batches(slices) if slices else data.slice(0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,10 +220,19 @@ def plain_schema(schema: pa.Schema, origin: str) -> pa.Schema:
     That is metadata (writers' notes, field numbers) and nullability.
 
     Raises:
-        NameRefused: Two columns have the same name: a column is found by its name from here on.
+        NameRefused: Two columns have the same name: a column is found by its name from here on. Or
+            a name, of a field inside a column too, is not UTF-8.
     """
+    try:
+        names = [_readable(field).name for field in schema]
+    except UnicodeDecodeError as error:
+        raise NameRefused(
+            f"{origin} has a column, or a field inside one, whose name is not UTF-8: {error}",
+            hint="Rename it in the source.",
+            file=origin,
+        ) from error
     seen: set[str] = set()
-    for name in schema.names:
+    for name in names:
         if name in seen:
             raise NameRefused(
                 f"{origin} has more than one column named {name!r}",
@@ -220,6 +242,16 @@ def plain_schema(schema: pa.Schema, origin: str) -> pa.Schema:
             )
         seen.add(name)
     return pa.schema([pa.field(f.name, f.type) for f in schema])
+
+
+def _readable(field: pa.Field) -> pa.Field:
+    """Reads the names of a field and of all inside it, which Arrow takes from files unchecked."""
+    kind = field.type
+    while pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType):
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind.storage_type
+    for place in range(kind.num_fields):
+        _ = _readable(kind.field(place)).name
+    return field
 
 
 def memory_of(batch: pa.RecordBatch) -> int:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from pathlib import PurePath
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from loader.errors import BadValue
+from loader.badrow import BadRow
 from loader.sources.base import Batch, SourceOptions, pieces
-from loader.sources.csv_text import CsvFile
-from loader.sources.csv_types import Guess, convert, first_misfit
+from loader.sources.csv_dialect import check
+from loader.sources.csv_fits import misfits
+from loader.sources.csv_guess import settle
+from loader.sources.csv_parse import MOST_REJECTED
+from loader.sources.csv_text import CsvFile, CsvHead
+from loader.sources.csv_types import Guess, convert
 from loader.sources.files import changed
 from loader.sources.unify import Unifier
 
@@ -28,7 +34,9 @@ class CsvSource:
     not with ``sample``, nor when every column is text anyway and nothing is scanned.
 
     Raises:
+        UsageError: The options contradict each other.
         SourceUnreadable: A file cannot be read as CSV; found while scanning, or in a header.
+        BadValue: A row is malformed, found while scanning, and bad rows are not kept.
         NameRefused: A file has two columns of one name.
         SourceError: The files' columns are not the same.
     """
@@ -36,7 +44,12 @@ class CsvSource:
     rereadable = True
 
     def __init__(self, paths: Sequence[str], table: str, options: SourceOptions) -> None:
-        self._files = [CsvFile.open(path) for path in paths]
+        self._table = table
+        self._keep_bad_rows = options.keep_bad_rows
+        csv = options.csv
+        check(csv)
+        self._comma = csv.decimal == ","
+        self._files = _opened([CsvHead.read(path, csv) for path in paths])
         unifier = Unifier()
         for file in self._files:
             columns = pa.schema([(name, pa.string()) for name in file.names])
@@ -47,8 +60,8 @@ class CsvSource:
             for name in names
             if name in options.text_columns or f"{table}.{name}" in options.text_columns
         }
-        self._guesses = {name: Guess() for name in names if name not in texts}
-        self._sampled = options.csv.types == "sample"
+        self._guesses = {name: Guess(comma=self._comma) for name in names if name not in texts}
+        self._sampled = csv.types == "sample"
         self._counts: list[int] | None = None
         if self._guesses and self._sampled:
             self._sample()
@@ -60,10 +73,11 @@ class CsvSource:
                 for name in names
             ]
         )
+        self.notes: Sequence[str] = tuple(self._noted())
 
     @property
     def rows(self) -> int | None:
-        """The rows of all files, if they were scanned."""
+        """The rows of all files without the malformed ones, if they were scanned."""
         return None if self._counts is None else sum(self._counts)
 
     @property
@@ -71,67 +85,153 @@ class CsvSource:
         """The files in reading order."""
         return [file.stamp.path for file in self._files]
 
-    def batches(self, batch_bytes: int) -> Generator[Batch, None, None]:
+    def batches(
+        self, batch_bytes: int, columns: Sequence[str] | None = None
+    ) -> Generator[Batch, None, None]:
         """Reads file after file, each opened only when its turn comes.
+
+        Args:
+            batch_bytes: Arrow memory of a batch.
+            columns: The columns to read, in the order wanted; None: all of the schema.
 
         Raises:
             SourceUnreadable: A file cannot be read as CSV, or changed.
-            BadValue: A value does not fit the type that the sample showed.
+            BadValue: A row is malformed, or a value does not fit the type that the sample showed,
+                and bad rows are not kept.
         """
+        names = self.schema.names if columns is None else columns
+        schema = pa.schema([self.schema.field(name) for name in names])
         for position, file in enumerate(self._files):
-            row = 0
-            for texts in file.batches():
-                batch = self._typed(texts, file.stamp.path, row)
-                for offset, part in pieces(batch, batch_bytes):
-                    yield Batch(part, file.stamp.path, row + offset)
-                row += texts.num_rows
-            if self._counts is not None and row != self._counts[position]:
+            rows = 0
+            for texts in file.batches(names):
+                rows += texts.data.num_rows
+                for batch in self._typed(texts, schema):
+                    self._refuse(batch)
+                    yield from _cut(batch, batch_bytes)
+            if self._counts is not None and rows != self._counts[position]:
                 raise changed(file.stamp.path)
 
     def _scan(self, file: CsvFile, watch: Callable[[int], None]) -> int:
         rows = 0
-        for batch in file.batches():
-            self._see(batch)
-            rows += batch.num_rows
-            watch(batch.num_rows)
+        for batch in file.batches(tuple(self._guesses)):
+            self._refuse(batch)
+            self._see(batch.data)
+            rows += batch.data.num_rows
+            watch(batch.data.num_rows + len(batch.rejected))
         return rows
 
     def _sample(self) -> None:
         for file in self._files:
-            with closing(file.batches()) as batches:
+            with closing(file.batches(tuple(self._guesses))) as batches:
                 for batch in batches:
+                    self._refuse(batch)
                     # Of a block (a mebibyte) at most: where rows are wide it has fewer.
-                    self._see(batch.slice(0, _SAMPLE_ROWS))
-                    break
+                    self._see(batch.data.slice(0, _SAMPLE_ROWS))
+                    if batch.data.num_rows:
+                        break
 
-    def _see(self, batch: pa.RecordBatch) -> None:
+    def _see(self, texts: pa.RecordBatch) -> None:
         for name, guess in self._guesses.items():
-            guess.see(batch.column(name))
+            guess.see(texts.column(name))
 
-    def _typed(self, texts: pa.RecordBatch, path: str, row: int) -> pa.RecordBatch:
-        columns = []
-        for field in self.schema:
-            column = texts.column(field.name)
-            if self._sampled and not pa.types.is_string(field.type):
-                _check(replace(self._guesses[field.name]), column, field, path, row)
-            columns.append(convert(column, field.type))
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+    def _refuse(self, batch: Batch) -> None:
+        if batch.rejected and not self._keep_bad_rows:
+            raise batch.rejected[0].error(self._table)
+
+    def _typed(self, texts: Batch, schema: pa.Schema) -> Iterator[Batch]:
+        """Converts the texts; rows with one that is not of its column's type are rejected."""
+        if not self._sampled:
+            yield self._converted(texts, schema)
+            return
+        wrong = self._misfits(texts, schema)
+        count = np.count_nonzero(np.logical_or.reduce(list(wrong.values()))) if wrong else 0
+        if count <= MOST_REJECTED:
+            yield self._fitting(texts, schema, wrong)
+            return
+        for start in range(0, texts.data.num_rows, MOST_REJECTED):
+            part = texts.slice(start, min(MOST_REJECTED, texts.data.num_rows - start))
+            masks = {name: mask[start : start + MOST_REJECTED] for name, mask in wrong.items()}
+            yield self._fitting(part, schema, masks)
+
+    def _misfits(self, texts: Batch, schema: pa.Schema) -> dict[str, npt.NDArray[np.bool_]]:
+        """Returns, for each column that has some, which of its texts are not of its type."""
+        found = {}
+        for field in schema:
+            guess = self._guesses.get(field.name)
+            if guess is not None:
+                mask = misfits(guess, texts.data.column(field.name), field.type)
+                if mask is not None:
+                    found[field.name] = mask
+        return found
+
+    def _fitting(
+        self,
+        texts: Batch,
+        schema: pa.Schema,
+        wrong: dict[str, npt.NDArray[np.bool_]],
+    ) -> Batch:
+        good = np.ones(texts.data.num_rows, np.bool_)
+        rejected = []
+        for name, mask in wrong.items():
+            rows = np.flatnonzero(mask & good)
+            good[rows] = False
+            values = texts.data.column(name).take(pa.array(rows)).to_pylist()
+            kind = schema.field(name).type
+            for row, value in zip(rows.tolist(), values, strict=True):
+                rejected.append(
+                    BadRow(
+                        origin=texts.origin,
+                        row=texts.position(row) + 1,
+                        column=name,
+                        value=value,
+                        reason=f"is not {kind}, the type of the first rows",
+                        hint="Use --csv-types scan, which looks at every value first, or say "
+                        f"--type {name}=STRING",
+                    )
+                )
+        return self._converted(texts.keep(good, rejected), schema)
+
+    def _converted(self, texts: Batch, schema: pa.Schema) -> Batch:
+        columns = [
+            convert(column, kind, comma=self._comma)
+            for column, kind in zip(texts.data.columns, schema.types, strict=True)
+        ]
+        return texts.with_data(pa.RecordBatch.from_arrays(columns, schema=schema))
+
+    def _noted(self) -> Iterator[str]:
+        """Joins what is to be said about several files in the same words."""
+        said: dict[str, list[str]] = {}
+        for file in self._files:
+            about = list(file.notes)
+            if about:
+                said.setdefault(", ".join(about), []).append(PurePath(file.stamp.path).name)
+            for column in file.decimal_commas:
+                # Where other values are in the column it is no column of numbers.
+                if column in self._guesses and pa.types.is_string(self.schema.field(column).type):
+                    said.setdefault(
+                        f"column {column!r} has texts like 1,5; if they are numbers, use "
+                        "--csv-decimal ,",
+                        [],
+                    ).append(PurePath(file.stamp.path).name)
+        for words, files in said.items():
+            others = f" and {len(files) - 1} more" if len(files) > 1 else ""
+            yield f"{files[0]}{others}: {words}"
 
 
-def _check(guess: Guess, column: pa.StringArray, field: pa.Field, path: str, row: int) -> None:
-    """Raises ``BadValue`` for the first text that is not of the column's type."""
-    misfit = first_misfit(guess, column, field.type)
-    if misfit is None:
+def _opened(heads: Sequence[CsvHead]) -> list[CsvFile]:
+    """Settles the delimiters of all files.
+
+    An empty file among others is one without rows, if no header is expected of it.
+    """
+    if any(not head.empty for head in heads):
+        heads = [head for head in heads if head.options.header or not head.empty]
+    looks = settle([head.look for head in heads])
+    return [CsvFile.of(head, look) for head, look in zip(heads, looks, strict=True)]
+
+
+def _cut(batch: Batch, batch_bytes: int) -> Iterator[Batch]:
+    if not batch.data.num_rows:
+        yield batch  # of nothing but rejected rows
         return
-    value = column[misfit].as_py()
-    raise BadValue(
-        f"{path}, data row {row + misfit + 1}, column {field.name!r}: {value[:100]!r} is not "
-        f"{field.type}, the type of the first rows",
-        hint="Use --csv-types scan, which looks at every value first, or say "
-        f"--type {field.name}=STRING.",
-        file=path,
-        row=row + misfit + 1,
-        column=field.name,
-        value=value[:1000],
-        type=str(field.type),
-    )
+    for offset, part in pieces(batch.data, batch_bytes):
+        yield batch.slice(offset, part.num_rows)

@@ -1,189 +1,284 @@
 """A CSV file as texts: its header, and its rows as record batches of strings, whatever they mean.
 
-Rules: comma, or tab for ``.tsv``; UTF-8, with or without a byte order mark; fields may be quoted
-with ``"``, doubled inside quotes, and may then contain line ends; a compressed file is told by its
-extension. An empty unquoted field is null. Blank lines are skipped, except in a file with one
-column, where a blank line is a row with a null.
+Rules, unless the options say otherwise: the delimiter is the one that the first rows show (a tab
+for ``.tsv``); UTF-8, or what a byte order mark says; fields may be quoted with ``"``, doubled
+inside quotes, and may then contain line ends; a compressed file is told by its extension. An empty
+unquoted field is null. Blank lines are skipped, except in a file with one column, where a blank
+line is a row with an empty field.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.csv as pv
 
 from loader.errors import NameRefused, SourceUnreadable
-from loader.sources.csv_rows import QuoteError, first_row, whole_rows
-from loader.sources.files import Stamp, file_errors
+from loader.sources.base import Batch, CsvOptions
+from loader.sources.csv_dialect import Dialect
+from loader.sources.csv_encoding import Utf8Reader
+from loader.sources.csv_guess import Look, candidates, look, words
+from loader.sources.csv_parse import Parser
+from loader.sources.csv_rows import QuoteError, first_row, skip_blank, take_rows
+from loader.sources.files import Stamp, file_errors, open_stream
 
-__all__ = ["CsvFile"]
+__all__ = ["CsvFile", "CsvHead"]
 
-_BOM: Final = b"\xef\xbb\xbf"
+_HEAD: Final = 1 << 16
 _MAX_HEADER: Final = 1 << 20
 _BLOCK: Final = 1 << 20  # larger ones are no faster, and memory grows with them
 _MAX_BLOCK: Final = 64 << 20  # no chunk should hold a longer row
 _COMPRESSION: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-_UTF8_ERROR: Final = re.compile(r"CSV column #(\d+): Row #(\d+): .*invalid UTF8", re.DOTALL)
+_LINE: Final = re.compile(rb"[^\r\n]*+(?:\n|\r\n|\r(?=[^\n]))")
 _QUOTE_HINT: Final = "Quotes inside a quoted field must be doubled, and every quote closed."
-_DAMAGED_HINT: Final = "Check that the file is complete and not damaged."
-_ENCODING_HINT: Final = "Convert the file to UTF-8, for example with iconv."
+_ZEROS: Final = 4  # a file with one byte in four zero is no UTF-8
+
+
+@dataclass(frozen=True, slots=True)
+class CsvHead:
+    """What the beginning of a file shows, before its delimiter is settled.
+
+    Attributes:
+        stamp: The file as it was then.
+        encoding: Its encoding.
+        marked: Whether it has a byte order mark.
+        look: The delimiters that its first rows may have.
+        options: How it is to be read.
+    """
+
+    stamp: Stamp
+    encoding: str
+    marked: bool
+    look: Look
+    options: CsvOptions
+
+    @classmethod
+    def read(cls, path: str, options: CsvOptions) -> CsvHead:
+        """Reads the first rows.
+
+        Raises:
+            SourceNotFound: The file does not exist.
+            SourceUnreadable: It is not of its encoding or of its compression.
+            UsageError: The options contradict what the name of the file says.
+        """
+        stamp = Stamp.of(path)
+        dialects = {
+            delimiter: Dialect.of(options, delimiter)
+            for delimiter in candidates(options, tabs=_inner_name(path).endswith(".tsv"))
+        }
+        with _text(path) as raw:
+            reader = Utf8Reader(raw, path, options.encoding)
+            window = _Window(reader)
+            first = next(iter(dialects.values()))
+            window.skip_lines(options.skip_lines)
+            window.fill(_HEAD)
+            while True:
+                window.data = window.data[skip_blank(window.data, first) :]
+                known = [dialect for dialect in dialects.values() if window.has_row(dialect)]
+                if known or window.final or len(window.data) > _MAX_HEADER:
+                    break
+                window.fill(2 * len(window.data))
+        head = window.data
+        if options.encoding is None:
+            _check_zeros(head, path)
+        found = look(head, dialects, header=options.header, final=window.final)
+        if found.best is None and head:
+            raise _no_first_row(path, head, first, final=window.final)
+        return cls(stamp, reader.encoding, reader.marked, found, options)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the file has no row at all, not even a header."""
+        return self.look.best is None
 
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """One file, after its header was read.
+    """One file of which everything is known but its rows.
 
     Attributes:
-        stamp: The file as it was then.
+        stamp: The file as it was when its header was read.
         names: The columns, in the file's order.
+        notes: What was guessed about it, in words.
+        decimal_commas: Columns whose first values look like numbers with a decimal comma.
+        options: How it is read.
+        parser: What makes fields of its rows.
     """
 
     stamp: Stamp
     names: tuple[str, ...]
+    notes: tuple[str, ...]
+    decimal_commas: tuple[str, ...]
+    options: CsvOptions
+    parser: Parser
 
     @classmethod
-    def open(cls, path: str) -> CsvFile:
-        """Reads the header.
+    def of(cls, head: CsvHead, look: Look) -> CsvFile:
+        """Gives the columns their names.
+
+        Args:
+            head: The beginning of the file.
+            look: What the first rows say, compared with the other files of the table.
 
         Raises:
-            SourceNotFound: The file does not exist.
-            SourceUnreadable: It has no header, is not UTF-8, or is not of its compression.
-            NameRefused: A column has no name, or the name of another one.
+            SourceUnreadable: There is no header, or no first row.
+            NameRefused: A column has no name.
         """
-        stamp = Stamp.of(path)
-        with _text(path) as raw:
-            header, _ = _read_header(raw, path)
-        try:
-            text = header.decode()
-        except UnicodeDecodeError as error:
-            raise SourceUnreadable(
-                f"The first line of {path} is not UTF-8 text: {error.reason} at byte {error.start}",
-                hint=f"Is it a CSV file? {_ENCODING_HINT}",
-                file=path,
-            ) from error
-        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path).decode()))
-        for number, name in enumerate(names, 1):
-            if not name:
-                raise NameRefused(
-                    f"The header of {path} has no name for column {number}",
-                    hint="Name every column in the first line. pandas writes a column without a "
-                    "name for its index: use to_csv(…, index=False).",
-                    file=path,
-                )
-        return cls(stamp, tuple(names))
+        path, options = head.stamp.path, head.options
+        choice = look.best
+        if choice is None:
+            raise _empty(path, header=options.header)
+        names = choice.fields
+        if options.header:
+            _check_names(names, path, options.encoding or head.encoding)
+        else:
+            names = tuple(f"column{number}" for number in range(1, len(names) + 1))
+        parser = Parser(
+            path=path,
+            names=names,
+            dialect=Dialect.of(options, choice.delimiter),
+            nulls=tuple(options.nulls),
+            header=options.header,
+            encoding=head.encoding,
+            encoding_given=options.encoding is not None,
+        )
+        # Where commas are delimiters the option would contradict them.
+        commas = choice.decimal_commas if choice.delimiter != "," != options.decimal else ()
+        return cls(
+            stamp=head.stamp,
+            names=names,
+            notes=tuple(_notes(head, look)),
+            decimal_commas=tuple(names[position] for position in commas),
+            options=options,
+            parser=parser,
+        )
 
-    def batches(self) -> Generator[pa.RecordBatch, None, None]:
-        """Reads the rows, all columns as strings, about a mebibyte of the file at a time.
+    def batches(self, columns: Sequence[str] | None = None) -> Generator[Batch, None, None]:
+        """Reads the rows, columns as strings, about a mebibyte of the file at a time.
+
+        Rows with too many or too few fields, or with text that is not of the file's encoding (in
+        whichever column), are rejected.
+
+        Args:
+            columns: The columns to read, in the order wanted; None: all.
 
         Raises:
-            SourceUnreadable: A row has too many or too few fields, a text is not UTF-8, quotes do
-                not match up, the compressed data is damaged, or the file changed.
+            SourceUnreadable: Quotes do not match up, so that nobody knows where rows end; the
+                compressed data is damaged; or the file changed.
         """
         path = self.stamp.path
-        delimiter = _delimiter(path)
+        columns = self.names if columns is None else columns
+        parser = self.parser
         self.stamp.check()
         row = 0
         with _text(path) as raw:
-            _, data = _read_header(raw, path)
+            window = _Window(Utf8Reader(raw, path, self.options.encoding))
+            self._skip_to_data(window)
             size = _BLOCK
-            final = False
-            while not final:
-                with file_errors(path, hint=_DAMAGED_HINT):
-                    more = raw.read(size)
-                final = not more
-                data += more
-                try:
-                    end = whole_rows(data, delimiter, final=final)
-                except QuoteError as error:
-                    raise self._unreadable(row + error.row + 1, error.reason, _QUOTE_HINT) from None
-                if end:
-                    batch = self._parsed(data[:end], row)
-                    data = data[end:]
-                    size = _BLOCK
-                    row += batch.num_rows
-                    if batch.num_rows:
-                        yield batch
-                elif len(data) > _MAX_BLOCK:
+            done = False
+            while not done:
+                window.fill(len(window.data) + size)
+                done = window.final
+                rows, end = self._taken(window, row)
+                if not end and len(window.data) > _MAX_BLOCK:
                     reason = f"the row has more than {_MAX_BLOCK >> 20} MiB"
-                    raise self._unreadable(row + 1, reason, _QUOTE_HINT)
-                else:
-                    size = max(_BLOCK, len(data))  # doubles what is looked at
+                    raise self._unreadable(row + 1, reason)
+                # Without the end of a row in it, what is looked at doubles.
+                size = _BLOCK if end else max(_BLOCK, len(window.data))
+                if rows:
+                    parsed = parser.batches(rows, row, columns)
+                    del rows  # not kept while the batches are used
+                    for batch, count in parsed:
+                        row += count
+                        if count:
+                            yield batch
         self.stamp.check()
 
-    def _parsed(self, rows: bytes, before: int) -> pa.RecordBatch:
-        """Splits complete rows into fields; ``before`` rows of the file came before them."""
-        bad_rows: list[pv.InvalidRow] = []
+    def _skip_to_data(self, window: _Window) -> None:
+        dialect = self.parser.dialect
+        window.skip_lines(self.options.skip_lines)
+        if not self.options.header:
+            return  # a blank line may be a row
+        while True:
+            window.fill(_HEAD)
+            window.data = window.data[skip_blank(window.data, dialect) :]
+            if (end := window.end_of_row(dialect)) or window.final:
+                window.data = window.data[end:]
+                return
+            window.fill(2 * len(window.data))
 
-        def keep(row: pv.InvalidRow) -> str:
-            bad_rows.append(row)
-            return "error"
+    def _taken(self, window: _Window, row: int) -> tuple[bytes, int]:
+        """Takes the complete rows, before which there were ``row``, out of the window."""
+        dialect = self.parser.dialect
+        try:
+            rows, end = take_rows(window.data, dialect, final=window.final)
+        except QuoteError as error:
+            rows, _ = take_rows(window.data[: error.position], dialect, final=True)
+            if rows:
+                row += sum(count for _, count in self.parser.batches(rows, row, self.names[:1]))
+            raise self._unreadable(row + 1, error.reason) from None
+        window.data = window.data[end:]
+        return rows, end
 
-        with self._errors(bad_rows, before):
-            # Not pyarrow's streaming reader: dropped before its end (an error, a closed
-            # generator), it can leave a thread waiting for itself, and the process never exits.
-            table = pv.read_csv(
-                pa.BufferReader(rows),
-                # Without threads errors tell the row, and nothing is read ahead.
-                pv.ReadOptions(
-                    column_names=self.names, block_size=len(rows) + 1, use_threads=False
-                ),
-                pv.ParseOptions(
-                    delimiter=_delimiter(self.stamp.path).decode(),
-                    newlines_in_values=b'"' in rows,
-                    ignore_empty_lines=len(self.names) > 1,
-                    invalid_row_handler=keep,
-                ),
-                pv.ConvertOptions(
-                    column_types=dict.fromkeys(self.names, pa.string()),
-                    null_values=[""],
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                ),
-            )
-        columns = [column.combine_chunks() for column in table.columns]
-        return pa.RecordBatch.from_arrays(columns, names=list(self.names))
-
-    def _unreadable(
-        self, row: int, reason: str, hint: str, **details: int | str
-    ) -> SourceUnreadable:
+    def _unreadable(self, row: int, reason: str) -> SourceUnreadable:
         path = self.stamp.path
-        message = f"{path}, data row {row}: {reason}"
-        return SourceUnreadable(message, hint=hint, file=path, row=row, **details)
+        return SourceUnreadable(
+            f"{path}, data row {row}: {reason}", hint=_QUOTE_HINT, file=path, row=row
+        )
 
-    @contextmanager
-    def _errors(self, bad_rows: list[pv.InvalidRow], before: int) -> Iterator[None]:
-        """Says what pyarrow's CSV reader complains about, with file, row and column."""
-        with file_errors(self.stamp.path, hint="Is it a CSV file, and complete?"):
-            try:
-                yield
-            except pa.ArrowInvalid as error:
-                if bad_rows:
-                    bad = bad_rows[0]
-                    raise self._unreadable(
-                        before + bad.number,
-                        f"{bad.actual_columns} fields where the header has "
-                        f"{bad.expected_columns} columns",
-                        "Quote fields that contain the delimiter, a quote or a line end.",
-                        expected=bad.expected_columns,
-                        found=bad.actual_columns,
-                        text=bad.text[:200],
-                    ) from error
-                if found := _UTF8_ERROR.search(str(error)):
-                    name = self.names[int(found[1])]
-                    raise self._unreadable(
-                        before + int(found[2]),
-                        f"the text in column {name!r} is not UTF-8",
-                        _ENCODING_HINT,
-                        column=name,
-                    ) from error
-                raise
+
+class _Window:
+    """The part of a text that was read and not yet used.
+
+    Attributes:
+        data: That part.
+        final: Whether it reaches to the end of the text.
+    """
+
+    def __init__(self, reader: Utf8Reader) -> None:
+        self._reader = reader
+        self.data = b""
+        self.final = False
+
+    def fill(self, size: int) -> None:
+        """Reads until there are so many bytes, or all."""
+        while len(self.data) < size and not self.final:
+            more = self._reader.read(size - len(self.data))
+            self.data = self.data + more if self.data else more
+            self.final = not more
+
+    def skip_lines(self, count: int) -> None:
+        """Drops so many lines, whatever is in them."""
+        position = 0
+        while count:
+            if found := _LINE.match(self.data, position):
+                position = found.end()
+                count -= 1
+                continue
+            self.data = self.data[position:]
+            position = 0
+            if self.final:
+                self.data = b""
+                return
+            self.fill(len(self.data) + _HEAD)
+        self.data = self.data[position:]
+
+    def has_row(self, dialect: Dialect) -> bool:
+        """Whether the first row is complete."""
+        return self.end_of_row(dialect) > 0
+
+    def end_of_row(self, dialect: Dialect) -> int:
+        """Returns the end of the first row; 0 if it is not complete."""
+        if self.final and not self.data:
+            return 0
+        end = first_row(self.data, dialect)
+        if end is None and self.final:
+            return len(self.data)
+        return end or 0
 
 
 @contextmanager
@@ -193,7 +288,7 @@ def _text(path: str) -> Iterator[pa.NativeFile]:
         (name for end, name in _COMPRESSION.items() if path.lower().endswith(end)), None
     )
     with file_errors(path):
-        file = pa.OSFile(path)
+        file = open_stream(path)
     with file:
         if compression is None:
             yield file
@@ -204,35 +299,91 @@ def _text(path: str) -> Iterator[pa.NativeFile]:
             yield unpacked
 
 
-def _delimiter(path: str) -> bytes:
+def _inner_name(path: str) -> str:
     name = path.lower()
     for end in _COMPRESSION:
         name = name.removesuffix(end)
-    return b"\t" if name.endswith(".tsv") else b","
+    return name
 
 
-def _read_header(raw: pa.NativeFile, path: str) -> tuple[bytes, bytes]:
-    """Reads the first row that is not blank; returns it and what was read beyond it."""
-    data = b""
-    while True:
-        with file_errors(path, hint=_DAMAGED_HINT):
-            more = raw.read(1 << 16)
-        data = (data + more).removeprefix(_BOM).lstrip(b"\r\n")
-        if end := first_row(data, _delimiter(path)):
-            return data[:end].rstrip(b"\r\n"), data[end:]
-        if not more:
-            break
-        if len(data) > _MAX_HEADER:
-            raise SourceUnreadable(
-                f"{path} has no header: its first line has more than {_MAX_HEADER >> 20} MiB",
-                hint="Is it a CSV file? Look for a quote that is never closed in its first line.",
+def _check_zeros(head: bytes, path: str) -> None:
+    if head.count(0) * _ZEROS > len(head):
+        raise SourceUnreadable(
+            f"{path} is not UTF-8 text: it is full of zero bytes",
+            hint="Is it a CSV file? If it is UTF-16 without a byte order mark, use "
+            "--csv-encoding utf-16-le (or utf-16-be).",
+            file=path,
+        )
+
+
+def _check_names(names: Sequence[str], path: str, encoding: str) -> None:
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        raise SourceUnreadable(
+            f"The header of {path} is not {encoding.upper()} text",
+            hint="Is it a CSV file? Name its encoding, for example --csv-encoding cp1252 "
+            "or latin-1.",
+            file=path,
+        ) from error
+    seen: set[str] = set()
+    for number, name in enumerate(names, 1):
+        if not name:
+            raise NameRefused(
+                f"The header of {path} has no name for column {number}",
+                hint="Say --no-csv-header if there is no header, name the column in it, or "
+                f"{_NAMING}. pandas writes a column without a name for its index: use "
+                "to_csv(…, index=False).",
                 file=path,
             )
-    data = data.rstrip(b"\r\n")
-    if not data:
-        raise SourceUnreadable(
+        if name in seen:
+            raise NameRefused(
+                f"The header of {path} has more than one column named {name!r}",
+                hint=f"Rename one of them in the header, or {_NAMING}.",
+                file=path,
+                column=name,
+            )
+        seen.add(name)
+
+
+_NAMING: Final = (
+    "skip the header (--csv-skip-lines 1 --no-csv-header; the columns are then column1, column2, "
+    "…) and name the columns in a mapping (--mapping)"
+)
+
+
+def _empty(path: str, *, header: bool) -> SourceUnreadable:
+    if header:
+        return SourceUnreadable(
             f"{path} is empty: not even a header is in it",
             hint="A CSV file needs a first line with the names of its columns.",
             file=path,
         )
-    return data, b""
+    return SourceUnreadable(
+        f"{path} is empty: without a header and without rows it has no columns",
+        hint="Leave the file out.",
+        file=path,
+    )
+
+
+def _no_first_row(path: str, head: bytes, dialect: Dialect, *, final: bool) -> SourceUnreadable:
+    reason = f"it has more than {_MAX_HEADER >> 20} MiB"
+    try:
+        take_rows(head, dialect, final=final)
+    except QuoteError as error:
+        reason = error.reason
+    return SourceUnreadable(
+        f"The first row of {path} cannot be read: {reason}",
+        hint=f"Is it a CSV file? {_QUOTE_HINT}",
+        file=path,
+    )
+
+
+def _notes(head: CsvHead, look: Look) -> Iterator[str]:
+    """Says what was not told but seen; nothing of what every plain file is."""
+    if head.options.delimiter is None and not _inner_name(head.stamp.path).endswith(".tsv"):
+        guess = words(look)
+        if guess is not None:
+            yield guess
+    if head.marked and head.options.encoding is None:
+        yield f"{head.encoding.upper()} with BOM"

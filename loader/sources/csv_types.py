@@ -18,6 +18,8 @@ date T or space time  timestamp, of seconds or of as many fraction digits as nee
 HH:MM[:SS[.fraction]] time
 ====================  ==========================================================================
 
+With a decimal comma the numbers have that in place of the point, and one with a point is no number.
+
 Not numbers: ``007`` and other texts with a leading zero, ``+1``, ``1.``, ``0x1F``, and anything
 with a space. An empty field is null everywhere; a quoted empty field (``""``) is an empty text in a
 text column and null in every other.
@@ -27,16 +29,26 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Guess", "convert", "first_misfit"]
+from loader.sources.csv_texts import Texts, present, swapped
+
+__all__ = [
+    "EARLIEST",
+    "LATEST",
+    "NOT_FINITE",
+    "NS_REACH",
+    "Guess",
+    "convert",
+    "exact_double",
+    "exact_doubles",
+]
 
 _TRUE: Final = pa.array(["true", "True", "TRUE"])
 _FALSE: Final = pa.array(["false", "False", "FALSE"])
@@ -45,19 +57,19 @@ _BOOLS: Final = pa.concat_arrays([_TRUE, _FALSE])
 _BLANK: Final = pa.scalar("")
 _NULL: Final = pa.scalar(None, pa.string())
 _FIRST_DAY: Final = pa.scalar("1970-01-01T")
-_NOTHING: Final = pa.array(["-"]).slice(1)  # no rows, but with offsets
-_NOT_FINITE: Final = pa.array(
+NOT_FINITE: Final = pa.array(
     [sign + word for sign in ("", "-") for word in ("inf", "Inf", "Infinity")] + ["NaN", "nan"]
 )
 _UNITS: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _DAY: Final = 86_400
 # Years 1 to 9999, in seconds since 1970: what a four-digit year can tell.
-_EARLIEST: Final = -62_135_596_800
-_LATEST: Final = 253_402_300_799
-_NS_REACH: Final = (2**63 - 1) // 10**9 - 1
+EARLIEST: Final = -62_135_596_800
+LATEST: Final = 253_402_300_799
+NS_REACH: Final = (2**63 - 1) // 10**9 - 1
 _INT64_DIGITS: Final = 18  # every number of so many digits fits
 _DOUBLE_DIGITS: Final = 15  # every number of so many digits survives text -> double -> text
 _DOUBLE_EXPONENT: Final = 290  # and every such number of at most this exponent is a normal double
+_DOUBLE_WHOLE: Final = len("-9007199254740992")  # no longer whole number is counted as exact
 _DECIMAL128_DIGITS: Final = 38
 _DECIMAL256_DIGITS: Final = 76
 
@@ -97,43 +109,9 @@ _SHAPES: Final = tuple(
 def _family(text: str) -> Family:
     if text in _BOOLS.to_pylist():
         return Family.BOOL
-    if text in _NOT_FINITE.to_pylist():
+    if text in NOT_FINITE.to_pylist():
         return Family.NUMBER
     return next((family for family, shape in _SHAPES if shape.fullmatch(text)), Family.TEXT)
-
-
-class _Texts:
-    """The values of a batch that are there, as one run of bytes: numpy looks at all at once."""
-
-    __slots__ = ("array", "data", "ends", "lengths", "starts")
-
-    def __init__(self, array: pa.StringArray) -> None:
-        if not len(array):
-            array = _NOTHING
-        self.array = array
-        _, offsets, data = array.buffers()
-        edges = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
-        first, last = int(edges[0]), int(edges[-1])
-        empty = np.empty(0, np.uint8)
-        self.data = empty if data is None else np.frombuffer(data, np.uint8)[first:last]
-        self.starts = edges[:-1] - first
-        self.ends = edges[1:] - first
-        self.lengths = self.ends - self.starts
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def at(self, position: int) -> npt.NDArray[np.uint8]:
-        """Returns that byte of every value; all values must be longer."""
-        return self.data[self.starts + position]
-
-    def owners(self, positions: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        """Returns the values in which these bytes are, sorted as the bytes are."""
-        if len(positions) == len(self) and bool(
-            ((positions >= self.starts) & (positions < self.ends)).all()
-        ):
-            return np.arange(len(self))  # one each, as the points of prices are
-        return np.searchsorted(self.starts, positions, side="right") - 1
 
 
 @dataclass(slots=True)
@@ -141,6 +119,7 @@ class Guess:
     """What is known so far about a column's type.
 
     Attributes:
+        comma: Whether numbers have a decimal comma, not a point.
         family: Of every value seen.
         whole: Numbers: none has a fraction or an exponent.
         small: Numbers: every whole one fits an int64.
@@ -154,6 +133,7 @@ class Guess:
         latest: Timestamps: the last one, likewise.
     """
 
+    comma: bool = False
     family: Family = Family.EMPTY
     whole: bool = True
     small: bool = True
@@ -170,11 +150,14 @@ class Guess:
         """Takes the texts of another batch into account; null and empty ones say nothing."""
         if self.family is Family.TEXT:
             return
-        texts = _present(column)
+        texts = present(column)
         if not len(texts):
             return
         if self.family is Family.EMPTY:
             self.family = _family(texts.array[0].as_py())
+            if self.comma and self.family is Family.TEXT:
+                number = _family(swapped(texts.array.slice(0, 1))[0].as_py()) is Family.NUMBER
+                self.family = Family.NUMBER if number else Family.TEXT
         if not self._holds(texts):
             self.family = Family.TEXT
 
@@ -211,12 +194,12 @@ class Guess:
             return pa.decimal128(precision, self.scale)
         return pa.decimal256(precision, self.scale)
 
-    def _holds(self, texts: _Texts) -> bool:
+    def _holds(self, texts: Texts) -> bool:
         match self.family:
             case Family.BOOL:
                 return bool(pc.all(pc.is_in(texts.array, _BOOLS)).as_py())
             case Family.NUMBER:
-                return self._numbers(texts)
+                return self._numbers(Texts(swapped(texts.array)) if self.comma else texts)
             case Family.DATE:
                 return _dates(texts)
             case Family.TIMESTAMP:
@@ -228,7 +211,7 @@ class Guess:
             case _:
                 return False
 
-    def _numbers(self, texts: _Texts) -> bool:
+    def _numbers(self, texts: Texts) -> bool:
         data = texts.data
         if data.min() >= ord("-") and data.max() <= ord("9") and not (data == ord("/")).any():
             return self._plain_numbers(texts)
@@ -238,10 +221,10 @@ class Guess:
         mask[texts.owners(np.flatnonzero(strange))] = True
         if not self._strange_numbers(texts.array.filter(pa.array(mask))):
             return False
-        texts = _Texts(texts.array.filter(pa.array(~mask)))
+        texts = Texts(texts.array.filter(pa.array(~mask)))
         return not len(texts) or self._plain_numbers(texts)
 
-    def _plain_numbers(self, texts: _Texts) -> bool:
+    def _plain_numbers(self, texts: Texts) -> bool:
         """Takes numbers of nothing but digits, a minus and a point."""
         data, starts = texts.data, texts.starts
         self.finite = True
@@ -280,7 +263,7 @@ class Guess:
 
     def _strange_numbers(self, array: pa.StringArray) -> bool:
         """Takes numbers with an exponent, NaN and the infinities."""
-        words = pc.is_in(array, _NOT_FINITE)
+        words = pc.is_in(array, NOT_FINITE)
         if pc.any(words).as_py():
             self.special = True
             array = array.filter(pc.invert(words))
@@ -303,7 +286,7 @@ class Guess:
             self.exact = exact_doubles(array.filter(pa.array(doubtful)))
         return True
 
-    def _timestamps(self, texts: _Texts, zone: str | None) -> bool:
+    def _timestamps(self, texts: Texts, zone: str | None) -> bool:
         # At least minutes; Arrow itself would also take a date alone, or a date and an hour.
         if int(texts.lengths.min()) < len("2024-01-01T00:00") or (texts.at(13) != ord(":")).any():
             return False
@@ -313,10 +296,10 @@ class Guess:
         self.earliest = min(self.earliest, seconds[0])
         self.latest = max(self.latest, seconds[1])
         if self.unit == "ns":
-            return self.earliest > -_NS_REACH and self.latest < _NS_REACH
-        return self.earliest >= _EARLIEST and self.latest <= _LATEST
+            return self.earliest > -NS_REACH and self.latest < NS_REACH
+        return self.earliest >= EARLIEST and self.latest <= LATEST
 
-    def _times(self, texts: _Texts) -> bool:
+    def _times(self, texts: Texts) -> bool:
         if int(texts.lengths.min()) < len("00:00") or (texts.at(2) != ord(":")).any():
             return False
         return self._in_unit(_on_first_day(texts.array), None) is not None
@@ -333,13 +316,6 @@ class Guess:
             bounds = pc.min_max(parsed.cast(pa.int64())).as_py()
             return bounds["min"] // _UNITS[unit], bounds["max"] // _UNITS[unit]
         return None
-
-
-def _present(column: pa.StringArray) -> _Texts:
-    texts = _Texts(column.drop_null() if column.null_count else column)
-    if len(texts) and int(texts.lengths.min()) == 0:
-        texts = _Texts(texts.array.filter(pa.array(texts.lengths > 0)))
-    return texts
 
 
 def _casts(array: pa.StringArray, kind: pa.DataType) -> bool:
@@ -371,10 +347,20 @@ def exact_doubles(array: pa.StringArray) -> bool:
     far = pc.greater(pc.binary_length(array), _DOUBLE_EXPONENT)
     exponential = pc.match_substring(array, "e", ignore_case=True)
     doubtful = array.filter(pc.or_(pc.or_(long, far), exponential))
-    return all(Decimal(text) == Decimal(repr(float(text))) for text in doubtful.to_pylist())
+    return all(map(exact_double, doubtful.to_pylist()))
 
 
-def _dates(texts: _Texts) -> bool:
+def exact_double(text: str) -> bool:
+    """Whether the shortest text of the nearest double is the same number as this one.
+
+    Conservative for whole numbers, as ``exact_doubles`` is.
+    """
+    if text.removeprefix("-").isdigit():
+        return len(text) <= _DOUBLE_WHOLE and abs(int(text)) <= 2**53
+    return Decimal(text) == Decimal(repr(float(text)))
+
+
+def _dates(texts: Texts) -> bool:
     if (texts.lengths != len("2024-01-01")).any():
         return False
     rows = texts.data.reshape(-1, 10)
@@ -390,10 +376,18 @@ def _on_first_day(array: pa.StringArray) -> pa.StringArray:
     return pc.binary_join_element_wise(_FIRST_DAY, array, _BLANK)
 
 
-def convert(column: pa.StringArray, kind: pa.DataType) -> pa.Array:
-    """Returns the values of the texts, which must have been seen by the guess of that type."""
+def convert(column: pa.StringArray, kind: pa.DataType, *, comma: bool = False) -> pa.Array:
+    """Returns the values of the texts, which must have been seen by the guess of that type.
+
+    Args:
+        column: The texts.
+        kind: The type that the guess gave.
+        comma: Whether numbers have a decimal comma.
+    """
     if pa.types.is_string(kind):
         return column
+    if comma and (pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        column = swapped(column)
     blank = pc.equal(column, _BLANK)
     if pc.any(blank).as_py():
         column = pc.if_else(blank, _NULL, column)
@@ -402,24 +396,3 @@ def convert(column: pa.StringArray, kind: pa.DataType) -> pa.Array:
     if pa.types.is_time(kind):
         return _on_first_day(column).cast(pa.timestamp(kind.unit)).cast(kind)
     return column.cast(kind)
-
-
-def first_misfit(guess: Guess, column: pa.StringArray, kind: pa.DataType) -> int | None:
-    """Shows the guess a batch; returns the first row with which the type is no longer ``kind``.
-
-    Widening is one-way, so the place is found by halving.
-    """
-    before = replace(guess)
-    guess.see(column)
-    if guess.data_type.equals(kind):
-        return None
-    low, high = 0, len(column) - 1
-    while low < high:
-        middle = (low + high) // 2
-        probe = replace(before)
-        probe.see(column.slice(0, middle + 1))
-        if probe.data_type.equals(kind):
-            low = middle + 1
-        else:
-            high = middle
-    return low

@@ -1,26 +1,94 @@
-"""Files as every format sees them: whether one changed since, and what its errors mean."""
+"""Files as every format sees them: opening one, whether it changed since, what its errors mean.
+
+A path is a ``str``. Mostly it is the name of a local file. Where it is not (a URI, standard input),
+``locate`` makes it a ``StoredFile``, whose text is what people read and which knows how it is
+reached. ``Stamp.of``, ``open_stream``, ``open_input`` and ``file_errors`` take both, so no reader
+has to know which it has; it must only keep the path as it got it.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import pyarrow as pa
 
 from loader.errors import LoaderError, SourceNotFound, SourceUnreadable
 
-__all__ = ["Stamp", "file_errors"]
+__all__ = ["Stamp", "Store", "StoredFile", "changed", "file_errors", "open_input", "open_stream"]
+
+
+class Store(Protocol):
+    """Where files are that have no local path."""
+
+    def open_input(self, key: str) -> pa.NativeFile:
+        """Opens a file for reading anywhere in it."""
+
+    def open_stream(self, key: str) -> pa.NativeFile:
+        """Opens a file for reading it from its beginning to its end."""
+
+    def look(self, key: str) -> tuple[int | None, Hashable]:
+        """Returns the size in bytes, and what else changes when the file does."""
+
+    def clean(self, text: str) -> str:
+        """Returns a message without the secrets that were needed to get here."""
+
+
+class StoredFile(str):
+    """The name of a file in a store: as text what people may read, without its secrets.
+
+    Attributes:
+        store: Where it is.
+        key: Its name there.
+    """
+
+    __slots__ = ("key", "store")
+
+    store: Store
+    key: str
+
+    def __new__(cls, shown: str, store: Store, key: str) -> Self:
+        """Names a file."""
+        self = super().__new__(cls, shown)
+        self.store = store
+        self.key = key
+        return self
+
+
+def open_input(path: str) -> pa.NativeFile:
+    """Opens a file for reading anywhere in it; to be called within ``file_errors``."""
+    if isinstance(path, StoredFile):
+        return path.store.open_input(path.key)
+    # Not FileSystem.open_input_file: a name is then never taken for a URI.
+    return pa.OSFile(path)
+
+
+def open_stream(path: str) -> pa.NativeFile:
+    """Opens a file for reading it from its beginning to its end; within ``file_errors``.
+
+    Small reads are cheap: what comes over a network is fetched in large pieces.
+    """
+    if isinstance(path, StoredFile):
+        return path.store.open_stream(path.key)
+    return pa.OSFile(path)
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A file as it was when it was first looked at."""
+    """A file as it was when it was first looked at.
+
+    Attributes:
+        path: The file.
+        size: In bytes; None where its store does not tell.
+        version: The time of its last change, or its ETag; None where its store tells neither.
+    """
 
     path: str
-    size: int
-    mtime_ns: int
+    size: int | None
+    version: Hashable
 
     @classmethod
     def of(cls, path: str) -> Stamp:
@@ -31,6 +99,9 @@ class Stamp:
             SourceUnreadable: It cannot be looked at.
         """
         with file_errors(path):
+            if isinstance(path, StoredFile):
+                size, version = path.store.look(path.key)
+                return cls(path, size, version)
             status = os.stat(path)  # noqa: PTH116 - paths are str here, as errors and origins are
         return cls(path, status.st_size, status.st_mtime_ns)
 
@@ -51,7 +122,7 @@ def changed(path: str) -> SourceUnreadable:
 
 @contextmanager
 def file_errors(path: str, *, hint: str | None = None) -> Iterator[None]:
-    """Maps what the system and pyarrow raise for a file to this project's errors.
+    """Maps what the system, a store and pyarrow raise for a file to this project's errors.
 
     Args:
         path: The file, to be named.
@@ -66,17 +137,33 @@ def file_errors(path: str, *, hint: str | None = None) -> Iterator[None]:
             f"{path} does not exist",
             hint="Check the path; quote a glob so that the shell leaves it alone.",
             file=path,
-        ) from error
+        ) from _shown(error, path)
     except PermissionError as error:
         raise SourceUnreadable(
             f"{path} may not be read by this user",
             hint="Give the user that runs the load permission to read the file.",
             file=path,
-        ) from error
+        ) from _shown(error, path)
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
-        raise SourceUnreadable(
-            f"{path} cannot be read: {_reason(error)}", hint=hint, file=path
-        ) from error
+        raise _unreadable(path, error, hint) from _shown(error, path)
+    except Exception as error:
+        # The client of a store is anybody's code, with exceptions of its own.
+        if not isinstance(path, StoredFile):
+            raise
+        raise _unreadable(path, error, hint) from _shown(error, path)
+
+
+def _unreadable(path: str, error: Exception, hint: str | None) -> SourceUnreadable:
+    reason = _reason(error)
+    if isinstance(path, StoredFile):
+        reason = path.store.clean(reason)
+    return SourceUnreadable(f"{path} cannot be read: {reason}", hint=hint, file=path)
+
+
+def _shown(error: Exception, path: str) -> Exception | None:
+    """Returns the error as the cause of another, if no secret is in it."""
+    text = str(error)
+    return None if isinstance(path, StoredFile) and path.store.clean(text) != text else error
 
 
 def _reason(error: Exception) -> str:

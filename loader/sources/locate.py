@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import glob
 import os
-import re
+import stat
+import urllib.parse
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from loader.errors import SourceError, SourceNotFound, SourceUnreadable, UsageError
 from loader.sources.base import Format
-from loader.sources.files import file_errors
+from loader.sources.files import StoredFile, file_errors
+from loader.sources.names import KNOWN, TABLE_FORMATS, format_of, hidden, stem
+from loader.sources.pipes import STDIN, Pipe
+from loader.sources.remote import Location, is_uri
 
 __all__ = ["Files", "locate", "split"]
 
-_COMPRESSED: Final = (".gz", ".bz2", ".zst")
-_EXTENSIONS: Final[dict[str, Format]] = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    **{text + packed: "csv" for text in (".csv", ".tsv") for packed in ("", *_COMPRESSED)},
-}
-_KNOWN: Final = ", ".join(extension for extension in _EXTENSIONS if extension.count(".") == 1)
-_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-# Their directories also hold the files of older versions: listing them would load dead rows.
-_TABLE_FORMATS: Final = {"_delta_log": "a Delta Lake", ".hoodie": "a Hudi"}
+_STDIN_NAMES = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 
 
 @dataclass(slots=True)
@@ -34,23 +28,22 @@ class Files:
 
     Attributes:
         format: Of all of them.
-        paths: In reading order.
-        partitions: Columns that directories below the one that was named hold (``year=2024`` holds
-            ``year``), each with the first file found in such a directory.
+        paths: In reading order: local paths, ``StoredFile`` and ``Pipe``.
+        directories: For each, the directories it is in below the one that was named, from
+            ``year=2024/month=1`` down; empty for most.
     """
 
     format: Format
     paths: list[str] = field(default_factory=list)
-    partitions: dict[str, str] = field(default_factory=dict)
+    directories: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What one path stands for; ``root`` is the part of each file's path that was named."""
+    """What one path stands for: a table's name, and files with the directories they are in."""
 
     name: str
-    files: list[str]
-    root: str
+    files: list[tuple[str, str]]
 
 
 def split(source: str) -> tuple[str | None, str]:
@@ -73,8 +66,9 @@ def locate(sources: Iterable[tuple[str | None, str]], form: Format | None) -> di
 
     Args:
         sources: Pairs of table (None: named after the path) and path: a file, a directory
-            (walked, files of a known extension, names with a leading ``.`` or ``_`` left out), or a
-            glob (``**`` too). Pairs with the same table add up.
+            (walked, files of a known extension, names with a leading ``.`` or ``_`` left out), a
+            glob (``**`` too), a URI of these, or ``-`` for standard input. Pairs with the same
+            table add up.
         form: The format of every file, None to tell it from the extension.
 
     Returns:
@@ -84,20 +78,20 @@ def locate(sources: Iterable[tuple[str | None, str]], form: Format | None) -> di
     Raises:
         SourceNotFound: A path or glob matches nothing.
         SourceUnreadable: A path is neither a file nor a directory, or may not be listed.
-        UsageError: A URI, an unknown extension, two formats in a table, or a file twice in it.
+        UsageError: An unknown extension, two formats in a table, or a file twice in it.
         SourceError: A directory is a table format's, whose files are not simply its rows.
     """
     tables: dict[str, Files] = {}
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, ...]] = set()
     for table, path in sources:
         found = _find(path, form)
         name = table or found.name
-        for file in found.files:
-            kind = form or _format_of(file)
+        for file, directory in found.files:
+            kind = form or format_of(file)
             if kind is None:
                 raise UsageError(
                     f"The format of {file} cannot be told from its name",
-                    hint=f"Say which it is with --format parquet or csv (known: {_KNOWN}).",
+                    hint=f"Say which it is with --format parquet, csv or arrow (known: {KNOWN}).",
                     file=file,
                 )
             files = tables.setdefault(name, Files(kind))
@@ -109,36 +103,52 @@ def locate(sources: Iterable[tuple[str | None, str]], form: Format | None) -> di
                     table=name,
                     file=file,
                 )
-            real = (name, os.path.realpath(file))
+            real = _identity(file, name)
             if real in seen:
-                raise UsageError(
-                    f"{file} is in table {name!r} twice, so its rows would be loaded twice",
-                    hint="Name each file once; look for overlapping globs and directories.",
-                    table=name,
-                    file=file,
-                )
+                raise _twice(file, name)
             seen.add(real)
             files.paths.append(file)
-            for column in _partitions(file, found.root):
-                files.partitions.setdefault(column, file)
+            files.directories.append(directory)
     return tables
 
 
+def _identity(file: str, table: str) -> tuple[str, ...]:
+    """Returns what is the same for the same file: once in a table, or for a pipe at all."""
+    if isinstance(file, Pipe):
+        return (file,)
+    return table, file.key if isinstance(file, StoredFile) else os.path.realpath(file)
+
+
+def _twice(file: str, table: str) -> UsageError:
+    if isinstance(file, Pipe):
+        return UsageError(
+            f"{file} is a source twice, but can be read only once",
+            hint="Write the data to a file and name that.",
+            table=table,
+            file=file,
+        )
+    return UsageError(
+        f"{file} is in table {table!r} twice, so its rows would be loaded twice",
+        hint="Name each file once; look for overlapping globs and directories.",
+        table=table,
+        file=file,
+    )
+
+
 def _find(path: str, form: Format | None) -> _Found:
-    if path == "-":
-        raise UsageError(
-            "Standard input cannot be a source", hint="Write the data to a file and name that file."
-        )
-    if _URI.match(path):
-        raise UsageError(
-            f"{path} is a URI; only files of this machine can be loaded",
-            hint="Copy the data to a local disk, or mount it, and name its path.",
-        )
+    if path == "-" or path in _STDIN_NAMES:
+        return _Found("stdin", [(STDIN, "")])
+    if path.lower().startswith("file://"):
+        path = _local(path)
+    if is_uri(path):
+        return _found_uri(path, form)
     path = os.path.expanduser(path)  # noqa: PTH111 - the shell leaves the ~ of TABLE=~/x alone
     if os.path.isdir(path):  # noqa: PTH112 - str paths throughout, as errors and origins are
         return _found_directory(path, form)
     if os.path.lexists(path):
-        return _Found(_stem(path), [_regular(path)], os.path.dirname(path))  # noqa: PTH120
+        if os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode):  # noqa: PTH110, PTH116
+            return _Found(stem(path), [(Pipe(path), "")])
+        return _Found(stem(path), [(_regular(path), "")])
     if glob.has_magic(path):
         return _found_glob(path, form)
     raise SourceNotFound(
@@ -148,15 +158,88 @@ def _find(path: str, form: Format | None) -> _Found:
     )
 
 
-def _found_directory(path: str, form: Format | None) -> _Found:
-    files = [file for file in _walk(path, ()) if form or _format_of(file)]
-    if not files:
-        raise SourceNotFound(
-            f"The directory {path} holds no file to load",
-            hint=f"Files are found by their extension: {_KNOWN}; --format takes every file.",
-            file=path,
+def _local(uri: str) -> str:
+    """Returns the path of a ``file://`` URI (RFC 8089)."""
+    host, slash, path = uri[len("file://") :].partition("/")
+    if host not in {"", "localhost"}:
+        raise UsageError(
+            f"{uri} names a file of the host {host!r}",
+            hint="A local file is file:///PATH, with three slashes, or simply its path.",
         )
-    return _Found(_stem(os.path.abspath(path)), files, path)  # noqa: PTH100 - "." has a name too
+    return urllib.parse.unquote(slash + path)
+
+
+def _found_uri(uri: str, form: Format | None) -> _Found:
+    location = Location.of(uri)
+    with file_errors(location.file()):
+        kind = location.kind()
+        if kind == "file":
+            return _Found(stem(location.path), [(location.file(), "")])
+        if kind == "directory":
+            files = list(_walk_store(location, ""))
+            name = stem(location.path or location.shown.rstrip("/"))
+            return _Found(name, _stored(location, files, location.shown, form))
+        if not glob.has_magic(location.path):
+            raise FileNotFoundError(location.shown)
+        base, pattern = location.fixed()
+        matched = list(base.matches(pattern))
+        files = [name for name, directory in matched if not directory and not _any_hidden(name)]
+        if not files:
+            directories = [
+                name for name, directory in matched if directory and not _any_hidden(name)
+            ]
+            files = [file for name in directories for file in _walk_store(base, name)]
+    chosen = _stored(base, files, location.shown, form)
+    alone = len(chosen) == 1
+    return _Found(stem(chosen[0][0] if alone else base.path or base.shown.rstrip("/")), chosen)
+
+
+def _walk_store(base: Location, name: str) -> Iterator[str]:
+    """Yields the visible files below a directory of a store, by their names from ``base``."""
+    directory = base.child(name) if name else base
+    for file, is_directory in directory.entries(recursive=True):
+        parts = file.split("/")
+        for part in parts:
+            if part in TABLE_FORMATS:
+                raise _of_table_format(directory.shown, part)
+        if not is_directory and not _any_hidden(file):
+            yield f"{name}/{file}" if name else file
+
+
+def _stored(
+    base: Location, names: list[str], uri: str, form: Format | None
+) -> list[tuple[str, str]]:
+    chosen = [name for name in names if form or format_of(name)]
+    if not chosen:
+        raise _nothing(uri, len(names))
+    return [(base.child(name).file(), os.path.dirname(name)) for name in chosen]  # noqa: PTH120
+
+
+def _nothing(named: str, unknown: int) -> SourceNotFound:
+    return SourceNotFound(
+        f"Of the {unknown} files in {named}, none has a known extension"
+        if unknown
+        else f"{named} holds no file to load",
+        hint=f"Files are found by their extension: {KNOWN}; --format takes every file.",
+        file=named,
+    )
+
+
+def _of_table_format(directory: str, marker: str) -> SourceError:
+    return SourceError(
+        f"{directory} is {TABLE_FORMATS[marker]} table: its directory also holds "
+        "files of older versions, whose rows are no longer in it",
+        hint="Export the table to plain Parquet, or pass it as an Arrow stream in Python.",
+        file=directory,
+    )
+
+
+def _found_directory(path: str, form: Format | None) -> _Found:
+    files = list(_walk(path, ()))
+    chosen = [(file, _below(file, path)) for file in files if form or format_of(file)]
+    if not chosen:
+        raise _nothing(path, len(files))
+    return _Found(stem(os.path.abspath(path)), chosen)  # noqa: PTH100 - "." has a name too
 
 
 def _found_glob(pattern: str, form: Format | None) -> _Found:
@@ -164,23 +247,34 @@ def _found_glob(pattern: str, form: Format | None) -> _Found:
     files = [path for path in matched if not os.path.isdir(path)]  # noqa: PTH112
     if not files:  # "year=*" names directories; "**" names both, and then means the files
         files = [file for path in matched for file in _walk(path, ())]
-    chosen = [file for file in files if form or _format_of(file)]
+    chosen = [_regular(file) for file in files if form or format_of(file)]
     if not chosen:
+        if files:
+            raise _nothing(pattern, len(files))
         raise SourceNotFound(
-            f"No file matches {pattern}"
-            if not files
-            else f"Of the {len(files)} files that match {pattern}, none has a known extension",
-            hint=f"Known extensions: {_KNOWN}; --format takes every file.",
+            f"No file matches {pattern}",
+            hint="Check the pattern, and quote it so that the shell leaves it alone.",
             file=pattern,
         )
     root = _literal(pattern)
     named_after = chosen[0] if len(chosen) == 1 else os.path.abspath(root or os.curdir)  # noqa: PTH100
-    return _Found(_stem(named_after), [_regular(file) for file in chosen], root)
+    return _Found(stem(named_after), [(file, _below(file, root)) for file in chosen])
+
+
+def _below(file: str, root: str) -> str:
+    """Returns the directories between one that was named and a file in it."""
+    return os.path.dirname(file)[len(root) :].strip(os.sep)  # noqa: PTH120
 
 
 def _matches(pattern: str) -> list[str]:
     paths = sorted(set(glob.glob(pattern, recursive=True)))  # noqa: PTH207 - str in, str out
-    return [path for path in paths if not _hidden(path)]
+    root = _literal(pattern)
+    return [path for path in paths if not _any_hidden(path[len(root) :])]
+
+
+def _any_hidden(below: str) -> bool:
+    """Whether a file, or a directory that it is in below what was named, is left out."""
+    return any(map(hidden, Path(below).parts))
 
 
 def _literal(pattern: str) -> str:
@@ -191,12 +285,6 @@ def _literal(pattern: str) -> str:
     return head
 
 
-def _hidden(path: str) -> bool:
-    # "_year=2024" is a partition, not a writer's leftover.
-    name = os.path.basename(path)  # noqa: PTH119
-    return name.startswith((".", "_")) and "=" not in name
-
-
 def _walk(directory: str, above: tuple[str, ...]) -> Iterator[str]:
     """Yields the visible files below a directory, links followed, sorted level by level."""
     here = os.path.realpath(directory)
@@ -205,14 +293,9 @@ def _walk(directory: str, above: tuple[str, ...]) -> Iterator[str]:
     with file_errors(directory):
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     for entry in entries:
-        if entry.name in _TABLE_FORMATS:
-            raise SourceError(
-                f"{directory} is {_TABLE_FORMATS[entry.name]} table: its directory also holds "
-                "files of older versions, whose rows are no longer in it",
-                hint="Export the table to plain Parquet, or pass it as an Arrow stream in Python.",
-                file=directory,
-            )
-        if _hidden(entry.path):
+        if entry.name in TABLE_FORMATS:
+            raise _of_table_format(directory, entry.name)
+        if hidden(entry.path):
             continue
         if entry.is_dir():
             yield from _walk(entry.path, (*above, here))
@@ -230,32 +313,7 @@ def _regular(path: str) -> str:
     if not os.path.isfile(path):  # noqa: PTH113
         raise SourceUnreadable(
             f"{path} is not a regular file",
-            hint="Pipes and devices cannot be read twice; write the data to a file.",
+            hint="Of what is no file, only pipes and standard input can be loaded, by their names.",
             file=path,
         )
     return path
-
-
-def _format_of(path: str) -> Format | None:
-    extension = _extension(path)
-    return _EXTENSIONS[extension] if extension else None
-
-
-def _extension(path: str) -> str:
-    """Returns the known extension of a file, in lower case, or nothing."""
-    name = path.lower()
-    return max((end for end in _EXTENSIONS if name.endswith(end)), key=len, default="")
-
-
-def _stem(path: str) -> str:
-    """Returns the name without directories and without a known extension."""
-    name = os.path.basename(path.rstrip(os.sep)) or path  # noqa: PTH119
-    return name[: len(name) - len(_extension(name))] or name
-
-
-def _partitions(file: str, root: str) -> Iterator[str]:
-    """Yields the columns that the directories between ``root`` and the file hold."""
-    for part in Path(os.path.dirname(file)[len(root) :]).parts:  # noqa: PTH120
-        column, equals, _ = part.partition("=")
-        if equals and column:
-            yield column

@@ -9,21 +9,32 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+import copy
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+import pyarrow.types as pt
 
+from loader.errors import SourceUnreadable
 from loader.sources.base import Batch, memory_of, pieces
-from loader.sources.files import Stamp, changed, file_errors
-from loader.sources.unify import Unifier, conform
+from loader.sources.files import Stamp, StoredFile, changed, file_errors, open_input
+from loader.sources.unify import Unifier, conform, projected
+from loader.sources.where import Condition
 
 __all__ = ["ParquetSource", "buffer_bytes"]
 
 _HINT: Final = "Check that the file is Parquet and was written to its end; write or copy it again."
+
+# At the end of a file: the length of the footer, which ends with a signature (nonce and tag) where
+# columns are encrypted but the footer is not (Parquet's "Modular Encryption", "Plaintext footer").
+_TAIL: Final = 8
+_SIGNATURE: Final = 12 + 16
 
 # Reading is as fast with 8,000 rows a batch as with 65,000, and the fewer rows, the smaller is the
 # first batch where rows suddenly become wide.
@@ -35,12 +46,24 @@ _TOO_LARGE: Final = 2
 _MAX_RESTARTS: Final = 3
 
 
-def buffer_bytes(columns: int) -> int:
-    """Returns the read buffer of one column: 16 MiB for all together, from 64 KiB to 1 MiB each.
+# Opening a file that is not local waits for a few answers of its store; 32 at once make a thousand
+# files a matter of seconds.
+_OPENERS: Final = 32
 
-    Every column of a row group is read at its own place in the file, so each has a buffer.
+
+def buffer_bytes(columns: int, *, remote: bool = False) -> int:
+    """Returns the read buffer of one column, in bytes.
+
+    Every column of a row group is read at its own place in the file, so each has a buffer: 16 MiB
+    for all together, from 64 KiB to 1 MiB each. Four times as much over a network, where every
+    refill of a buffer is a request.
+
+    Args:
+        columns: The columns to read; one that is nested counts as those it consists of.
+        remote: Whether the file is not local.
     """
-    return max(1 << 16, min(1 << 20, (16 << 20) // max(columns, 1)))
+    size = max(1 << 16, min(1 << 20, (16 << 20) // max(columns, 1)))
+    return 4 * size if remote else size
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +79,7 @@ class _Run:
     """Consecutive row groups that are read as one stream: one large or many small ones."""
 
     groups: list[int]
+    first: int  # the position of its first row in the file
     rows: int
     row_bytes: int  # estimated memory of a row
 
@@ -73,55 +97,115 @@ class ParquetSource:
     """
 
     rereadable = True
+    notes: Sequence[str] = ()
 
     def __init__(self, paths: Sequence[str]) -> None:
         unifier = Unifier()
-        self._files = []
-        for path in paths:
-            stamp = Stamp.of(path)
-            with _opened(path, 0) as file:
-                unifier.add(path, file.schema_arrow)
-                self._files.append(_File(stamp, file.metadata.num_rows))
+        self._files: list[_File] = []
+        for file, schema in _footers(paths):
+            unifier.add(file.stamp.path, schema)
+            self._files.append(file)
         self.schema = unifier.schema
         self.rows: int | None = sum(file.rows for file in self._files)
+        self._condition: Condition | None = None
 
     @property
     def origins(self) -> Sequence[str]:
         """The files in reading order."""
         return [file.stamp.path for file in self._files]
 
-    def batches(self, batch_bytes: int) -> Generator[Batch, None, None]:
+    def pruned(self, condition: Condition) -> ParquetSource:
+        """Returns the source without the row groups none of whose rows can meet a condition.
+
+        Their statistics tell. The other row groups are read whole: rows that do not meet the
+        condition are still among them.
+        """
+        source = copy.copy(self)
+        source._condition = condition  # noqa: SLF001 - it is one of us
+        source.rows = None
+        return source
+
+    def batches(
+        self, batch_bytes: int, columns: Sequence[str] | None = None
+    ) -> Generator[Batch, None, None]:
         """Reads file after file, each opened only when its turn comes.
 
         Raises:
             SourceUnreadable: A page is damaged, or a file changed since its footer was read.
             BadValue: A value does not fit the type that another file of the table has.
         """
+        schema = projected(self.schema, columns)
         for file in self._files:
-            yield from self._read(file, batch_bytes)
+            yield from self._read(file, schema, batch_bytes)
 
-    def _read(self, file: _File, batch_bytes: int) -> Generator[Batch, None, None]:
+    def _read(
+        self, file: _File, schema: pa.Schema, batch_bytes: int
+    ) -> Generator[Batch, None, None]:
         path = file.stamp.path
         file.stamp.check()
-        row = 0
-        with _opened(path, buffer_bytes(len(self.schema))) as opened:
-            for run in _runs(opened.metadata, batch_bytes):
-                for batch in _stream(opened, path, run, batch_bytes):
-                    whole = conform(batch, self.schema, path, row)
+        leaves = sum(_leaves(field.type) for field in schema)
+        buffer = buffer_bytes(leaves, remote=isinstance(path, StoredFile))
+        with _opened(path, buffer) as opened:
+            if opened.metadata.num_rows != file.rows:
+                raise changed(path)
+            groups = self._groups(opened, path)
+            for run in _runs(opened, groups, schema, batch_bytes):
+                row = run.first
+                for batch in _stream(opened, path, run, schema.names, batch_bytes):
+                    whole = conform(batch, schema, path, row)
                     for offset, part in pieces(whole, batch_bytes):
                         yield Batch(part, path, row + offset)
                     row += batch.num_rows
+                if row != run.first + run.rows:
+                    raise changed(path)
         file.stamp.check()
-        if row != file.rows:
-            raise changed(path)
+
+    def _groups(self, file: pq.ParquetFile, path: str) -> Iterable[int]:
+        """Returns the row groups that the condition allows."""
+        count = file.metadata.num_row_groups
+        if self._condition is None or not count:
+            return range(count)
+        expression, schema = self._condition.expression(file.schema_arrow)
+        if expression is None:
+            return range(count)
+        # A handle of its own: the fragment may close it.
+        with file_errors(path, hint=_HINT):
+            fragment = ds.ParquetFileFormat().make_fragment(open_input(path))
+            return [group.id for group in fragment.subset(expression, schema=schema).row_groups]
+
+
+def _footers(paths: Sequence[str]) -> Iterator[tuple[_File, pa.Schema]]:
+    """Reads the footers, in order; those of files that are not local many at once."""
+    if not any(isinstance(path, StoredFile) for path in paths):
+        yield from map(_footer, paths)
+        return
+    with ThreadPoolExecutor(min(_OPENERS, len(paths))) as pool:
+        try:
+            yield from pool.map(_footer, paths)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _footer(path: str) -> tuple[_File, pa.Schema]:
+    stamp = Stamp.of(path)
+    with _opened(path, 0) as file:
+        return _File(stamp, file.metadata.num_rows), file.schema_arrow
+
+
+def _leaves(kind: pa.DataType) -> int:
+    """Returns how many columns of a Parquet file a column is kept in."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _leaves(kind.storage_type)
+    if pt.is_nested(kind) and not pt.is_dictionary(kind):
+        return max(1, sum(_leaves(kind.field(at).type) for at in range(kind.num_fields)))
+    return 1
 
 
 @contextmanager
 def _opened(path: str, buffer_size: int) -> Iterator[pq.ParquetFile]:
     with file_errors(path, hint=_HINT):
-        # A handle of our own: a name is then never taken for a URI, and the handle is closed also
-        # when the footer cannot be read.
-        handle = pa.OSFile(path)
+        # A handle of our own is closed also when the footer cannot be read.
+        handle = open_input(path)
     with handle:
         with file_errors(path, hint=_HINT):
             file = pq.ParquetFile(
@@ -132,35 +216,71 @@ def _opened(path: str, buffer_size: int) -> Iterator[pq.ParquetFile]:
                 page_checksum_verification=True,
                 coerce_int96_timestamp_unit="us",
             )
+            length = int.from_bytes(handle.read_at(_TAIL, handle.size() - _TAIL)[:4], "little")
+        if length - file.metadata.serialized_size == _SIGNATURE:
+            # Asked for the size of an encrypted column, pyarrow would end the process.
+            raise SourceUnreadable(
+                f"{path} has encrypted columns, and there is no way to give their keys",
+                hint="Load a copy without encryption.",
+                file=path,
+            )
         yield file
 
 
-def _runs(metadata: pq.FileMetaData, batch_bytes: int) -> Iterator[_Run]:
+def _runs(
+    file: pq.ParquetFile, wanted: Iterable[int], schema: pa.Schema, batch_bytes: int
+) -> Iterator[_Run]:
     """Joins small row groups until they fill a batch; a large one stays alone."""
+    metadata = file.metadata
+    chosen = frozenset(wanted)
+    leaves = _positions(file, schema)
     groups: list[int] = []
-    rows = size = 0
+    at = first = rows = size = 0
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
-        groups.append(index)
-        rows += group.num_rows
-        # Encoded sizes, so too low where values repeat; a batch that shows it corrects the rest.
-        size += group.total_byte_size
-        if size >= batch_bytes:
-            yield _Run(groups, rows, -(-size // max(rows, 1)))
+        if index in chosen:
+            if not groups:
+                first = at
+            groups.append(index)
+            rows += group.num_rows
+            # Encoded sizes, so too low where values repeat; a batch that shows it corrects the
+            # rest.
+            size += sum(group.column(leaf).total_uncompressed_size for leaf in leaves)
+        if groups and (size >= batch_bytes or index not in chosen):
+            yield _Run(groups, first, rows, -(-size // max(rows, 1)))
             groups, rows, size = [], 0, 0
+        at += group.num_rows
     if groups:
-        yield _Run(groups, rows, -(-size // max(rows, 1)))
+        yield _Run(groups, first, rows, -(-size // max(rows, 1)))
+
+
+def _positions(file: pq.ParquetFile, schema: pa.Schema) -> list[int]:
+    """Returns the columns of the file, in its own numbering, that the columns are kept in."""
+    positions: list[int] = []
+    next_one = 0
+    for field in file.schema_arrow:
+        count = _leaves(field.type)
+        if field.name in schema.names:
+            positions += range(next_one, next_one + count)
+        next_one += count
+    return [position for position in positions if position < len(file.schema)]
 
 
 def _stream(
-    file: pq.ParquetFile, path: str, run: _Run, batch_bytes: int
+    file: pq.ParquetFile, path: str, run: _Run, columns: list[str], batch_bytes: int
 ) -> Iterator[pa.RecordBatch]:
     """Reads a run, from its beginning again in smaller batches where rows prove too wide."""
     step = _step(batch_bytes, run.row_bytes)
     done = 0
     for restart in range(_MAX_RESTARTS + 1):
         skip = done
-        reader = file.iter_batches(batch_size=step, row_groups=run.groups, use_threads=False)
+        reader = file.iter_batches(
+            batch_size=step,
+            row_groups=run.groups,
+            columns=columns,
+            # Over a network the columns' requests are then under way at the same time.
+            use_threads=isinstance(path, StoredFile),
+        )
         while True:
             with file_errors(path, hint=_HINT):
                 batch = next(reader, None)

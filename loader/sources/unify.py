@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.types as pt
 
-from loader.errors import BadValue, SourceError
+from loader.errors import BadValue, SourceError, UsageError
 from loader.model.types import is_text
 from loader.sources.base import plain_schema
 
-__all__ = ["Unifier", "conform", "promote"]
+__all__ = ["Unifier", "conform", "projected", "promote"]
 
 _UNITS: Final = ("s", "ms", "us", "ns")
 
@@ -181,6 +181,24 @@ _FAMILIES: Final[tuple[tuple[Callable[[pa.DataType], bool], _Widen], ...]] = (
     (is_text, lambda _one, _two: pa.large_string()),
     (_is_bytes, lambda _one, _two: pa.large_binary()),
 )
+
+
+def projected(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
+    """Returns the columns of a schema that are wanted, in the order wanted; None: all of them.
+
+    Raises:
+        UsageError: One of them is not there, or none is wanted: rows without a column have no
+            number.
+    """
+    if columns is None:
+        return schema
+    missing = [name for name in columns if name not in schema.names]
+    if missing or not columns:
+        raise UsageError(
+            f"The source has no column {_listed(missing)}" if missing else "No column is selected",
+            hint=f"Columns: {', '.join(schema.names)}.",
+        )
+    return pa.schema([schema.field(name) for name in columns])
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema, origin: str, row: int) -> pa.RecordBatch:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import duckdb
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -103,10 +105,120 @@ def test_paths_are_strings_or_paths(tmp_path):
         assert open_tables(sources, SourceOptions())["a"].rows == 1
 
 
-@pytest.mark.parametrize("sources", [[], {}, {"t": []}, 5, [5], {"t": 5}, {"t": [TABLE]}, [TABLE]])
+@pytest.mark.parametrize("sources", [[], {}, {"t": []}, 5, [5], {"t": 5}, [TABLE, 5]])
 def test_what_is_no_source(sources):
     with pytest.raises(UsageError):
         open_tables(sources, SourceOptions())
+
+
+def test_only_the_columns_asked_for():
+    for thing in (TABLE, TABLE.to_reader(), Frame(), iter(TABLE.to_batches())):
+        source = open_tables(thing)["table"]
+        parts = [batch.data for batch in source.batches(20, ["b"])]
+        assert pa.Table.from_batches(parts).equals(TABLE.select(["b"]))
+
+
+class Row:
+    """Anything that exports one batch: a struct array."""
+
+    def __arrow_c_array__(self, requested_schema=None):
+        return pa.array([{"a": 1, "b": "x"}]).__arrow_c_array__(requested_schema)
+
+
+def test_what_exports_one_batch():
+    source = open_tables(Row())["table"]
+    assert source.rereadable
+    assert read(source).to_pylist() == [{"a": 1, "b": "x"}]
+    with pytest.raises(SourceError, match="Int64Array"):
+        open_tables(pa.array([1]))
+
+
+def test_a_list_of_batches_can_be_read_again():
+    parts = TABLE.to_batches()
+    for things in (parts, tuple(parts), [TABLE.slice(0, 1), TABLE.slice(1)]):
+        source = open_tables({"t": things})["t"]
+        assert source.rows == 3
+        assert source.rereadable
+        assert not source.notes
+        for _ in range(2):
+            assert read(source, 20).equals(TABLE)
+    assert read(open_tables(parts)["table"]).equals(TABLE)
+
+
+@pytest.mark.parametrize(
+    "things",
+    [
+        lambda: iter(TABLE.to_batches()),
+        lambda: (batch for batch in TABLE.to_batches()),
+        lambda: iter([TABLE.slice(0, 1), Frame(), TABLE.slice(0, 0).to_reader()]),
+    ],
+)
+def test_an_iterator_is_read_as_it_comes_and_once(things):
+    source = open_tables({"t": things()}, SourceOptions())["t"]
+    assert source.rows is None
+    assert not source.rereadable
+    assert "cannot be read twice, so this load cannot be resumed" in source.notes[0]
+    data = read(source, 20)
+    assert data.slice(0, 1).equals(TABLE.slice(0, 1))
+    assert [data.num_rows >= 3, data.schema] == [True, TABLE.schema]
+    with pytest.raises(UsageError, match="read already"):
+        source.batches(20)
+
+
+def test_an_iterator_is_not_read_ahead():
+    pulled = []
+
+    def batches():
+        for batch in TABLE.to_batches():
+            pulled.append(batch)
+            yield batch
+
+    source = open_tables(batches())["table"]
+    assert len(pulled) == 1
+    rows = source.batches(1 << 20)
+    next(rows)
+    assert len(pulled) == 1
+
+
+def test_batches_of_other_columns():
+    other = pa.record_batch({"a": ["1"], "b": ["x"]})
+    with pytest.raises(SourceError, match=r"Item 2 .* a string where the first has a int64"):
+        open_tables([TABLE.to_batches()[0], other])
+    source = open_tables(iter([TABLE, other]))["table"]
+    with pytest.raises(SourceError, match="Item 2"):
+        read(source)
+
+
+def test_metadata_of_batches_is_no_difference():
+    noted = TABLE.replace_schema_metadata({"x": "y"})
+    assert open_tables([TABLE, noted])["table"].rows == 6
+
+
+@pytest.mark.parametrize("things", [iter([]), iter([5]), iter([TABLE, 5]), [TABLE, Frame()]])
+def test_items_that_are_none(things):
+    with pytest.raises(UsageError):
+        read(open_tables(things)["table"])
+
+
+def test_polars():
+    frame = pl.DataFrame({"a": [1, None], "b": ["x", "y" * 50], "c": [[1], []]})
+    source = open_tables(frame)["table"]
+    assert source.rereadable
+    assert source.rows == 2
+    for _ in range(2):
+        assert pl.from_arrow(read(source)).equals(frame)
+    slices = frame.iter_slices(1)
+    assert pl.from_arrow(read(open_tables(slices)["table"])).equals(frame)
+
+
+def test_duckdb_relations_are_queries():
+    with duckdb.connect() as connection:
+        relation = connection.sql("SELECT range AS n, n::VARCHAR AS s FROM range(5000)")
+        source = open_tables({"t": relation})["t"]
+        assert not source.rereadable
+        rows = read(source, 1000)
+    assert rows["n"].to_pylist() == list(range(5000))
+    assert rows["s"].to_pylist() == [str(n) for n in range(5000)]
 
 
 @settings(deadline=None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 
 import pyarrow as pa
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loader.sources.csv_types import Guess, convert, first_misfit
+from loader.sources.csv_fits import misfits
+from loader.sources.csv_types import Guess, convert
 
 UTC = dt.UTC
 
@@ -217,10 +219,85 @@ def test_batching_does_not_matter_and_every_type_takes_its_texts(texts, step):
     assert nulls == len(blank)
 
 
-@settings(deadline=None)
-@given(st.lists(st.sampled_from(["1", "22", None, "x", "1.5"]), max_size=30))
-def test_the_first_misfit_is_the_first(texts):
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        (["1,5", "-2,25", "3"], pa.float64(), [1.5, -2.25, 3.0]),
+        (["1", "2"], pa.int64(), [1, 2]),
+        ([",5", "1,5e3"], pa.float64(), [0.5, 1500.0]),
+        (
+            ["0,12345678901234567891"],
+            pa.decimal128(21, 20),
+            [Decimal("0.12345678901234567891")],
+        ),
+        (["1.5"], pa.string(), ["1.5"]),
+        (["1,5", "1.234,5"], pa.string(), ["1,5", "1.234,5"]),
+        (["1,5", "1.234"], pa.string(), ["1,5", "1.234"]),
+        (["1.234", "1,5"], pa.string(), ["1.234", "1,5"]),
+        (["1,5", "a.b"], pa.string(), ["1,5", "a.b"]),
+        (["10:20:30.5"], pa.time32("ms"), [dt.time(10, 20, 30, 500_000)]),
+        (["10:20:30,5"], pa.string(), ["10:20:30,5"]),
+        (["1,5", None, ""], pa.float64(), [1.5, None, None]),
+    ],
+)
+@pytest.mark.parametrize("offset", [0, 1])
+def test_decimal_commas(values, kind, expected, offset):
+    column = pa.array(["ü"] * offset + values, pa.string()).slice(offset)
+    guess = Guess(comma=True)
+    guess.see(column)
+    assert guess.data_type == kind
+    assert convert(column, kind, comma=True).to_pylist() == expected
+
+
+KINDS = [values for values, kind in CASES if kind != pa.string()]
+
+
+@settings(deadline=None, max_examples=600)
+@given(st.sampled_from(KINDS), st.lists(LINES | st.none(), max_size=12), st.booleans())
+def test_misfits_are_the_values_that_change_the_type(known, texts, comma):
+    guess = Guess(comma=comma)
+    guess.see(pa.array([t and t.replace(".", ",") if comma else t for t in known], pa.string()))
+    kind = guess.data_type
+    if comma:
+        texts = [t and t.replace(".", ",") for t in texts]
+    column = pa.array(texts, pa.string())
+    before = replace(guess)
+    found = misfits(guess, column, kind)
+    assert guess == before
+    wrong = []
+    for text in texts:
+        alone = replace(guess)
+        alone.see(pa.array([text], pa.string()))
+        wrong.append(alone.data_type != kind)
+    assert (found.tolist() if found is not None else [False] * len(texts)) == wrong
+    fitting = column.filter(pa.array([not w for w in wrong], pa.bool_()))
+    convert(fitting, kind, comma=comma)
+
+
+@pytest.mark.parametrize(
+    ("known", "texts", "fit"),
+    [
+        (["1"], ["9223372036854775807", "9223372036854775808", "1" * 5000, "007"], [1, 0, 0, 0]),
+        (
+            ["1.5"],
+            ["0.1", "0.10000000000000001", "9007199254740993", "nan", "1e400"],
+            [1, 0, 0, 1, 0],
+        ),
+        (["1" * 20], ["2" * 20, "2" * 21, "1.5", "2e19", "2e20"], [1, 0, 0, 1, 0]),
+        (["2024-01-01"], ["2024-02-30", "0000-00-00", "0000-01-01", "0001-01-01"], [0, 0, 0, 1]),
+        (
+            ["2024-01-01T00:00:00.123456789"],
+            ["9999-12-31 00:00", "2262-04-11T23:47:14", "2023-02-29T00:00"],
+            [0, 1, 0],
+        ),
+        (["2024-01-01T00:00:00Z"], ["0001-01-01T00:00+01", "0001-01-01T01:00+01"], [0, 1]),
+        (["2024-01-01T00:00:00Z"], ["2024-01-01T00:00", "2024-01-01T00:00:00.1Z"], [0, 0]),
+        (["10:20"], ["24:00", "23:59:60", "10:20:30.5"], [0, 0, 0]),
+        (["true"], ["FALSE", "yes"], [1, 0]),
+    ],
+)
+def test_values_that_do_not_fit(known, texts, fit):
     guess = Guess()
-    guess.see(pa.array(["1"]))
-    expected = next((i for i, text in enumerate(texts) if text in {"x", "1.5"}), None)
-    assert first_misfit(guess, pa.array(texts, pa.string()), pa.int64()) == expected
+    guess.see(pa.array(known))
+    found = misfits(guess, pa.array(texts), guess.data_type)
+    assert found.tolist() == [not fits for fits in fit]

@@ -111,21 +111,31 @@ def test_a_glob_that_names_directories_walks_them(tree):
     assert found("data/*") == {"data": ["data/a/1.csv", "data/b/2.csv"]}
 
 
+def test_a_glob_leaves_out_what_is_in_hidden_directories(tree):
+    tree("d/a/1.csv", "d/_temporary/2.csv", "d/.x/3.csv", "d/_k=1/4.csv")
+    assert found("d/**/*.csv") == {"d": ["d/_k=1/4.csv", "d/a/1.csv"]}
+    assert found("d/*/*.csv") == {"d": ["d/_k=1/4.csv", "d/a/1.csv"]}
+    assert found("d/_temporary/*.csv") == {"2": ["d/_temporary/2.csv"]}
+
+
 def test_home_is_expanded_after_the_table(tree, tmp_path, monkeypatch):
     tree("x.csv")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert found("t=~/x.csv") == {"t": [str(tmp_path / "x.csv")]}
 
 
-def test_partition_columns_are_those_below_what_was_named(tree):
+def test_directories_are_those_below_what_was_named(tree):
     tree("t/year=2023/month=1/a.parquet", "t/year=2024/b.parquet")
-    assert locate([(None, "t")], None)["t"].partitions == {
-        "year": "t/year=2023/month=1/a.parquet",
-        "month": "t/year=2023/month=1/a.parquet",
-    }
-    assert list(locate([("t", "t/*/*.parquet")], None)["t"].partitions) == ["year"]
-    assert not locate([("t", "t/year=2024")], None)["t"].partitions
-    assert not locate([("t", "t/year=2024/b.parquet")], None)["t"].partitions
+
+    def directories(path: str) -> list[str]:
+        return locate([("t", path)], None)["t"].directories
+
+    assert directories("t") == ["year=2023/month=1", "year=2024"]
+    assert directories("./t/") == ["year=2023/month=1", "year=2024"]
+    assert directories("t/*/*.parquet") == ["year=2024"]
+    assert directories("t/year=2023/**/*.parquet") == ["month=1"]
+    assert directories("t/year=2024") == [""]
+    assert directories("t/year=2024/b.parquet") == [""]
 
 
 def test_an_underscored_partition_is_not_hidden(tree):
@@ -155,15 +165,22 @@ def test_a_broken_link(tree, tmp_path):
         found("gone.csv")
 
 
-@pytest.mark.parametrize("source", ["s3://bucket/x.parquet", "t=gs://b/x.csv", "https://h/x.csv"])
-def test_uris_are_refused(tree, source):
-    with pytest.raises(UsageError, match="is a URI"):
+def test_a_file_uri_is_a_local_path(tree, tmp_path):
+    tree("a b/year=1/x.csv", "y.csv")
+    assert found(f"t=file://{tmp_path}/a%20b") == {"t": [f"{tmp_path}/a b/year=1/x.csv"]}
+    assert found(f"file://localhost{tmp_path}/y.csv") == {"y": [f"{tmp_path}/y.csv"]}
+    with pytest.raises(UsageError, match="host 'server'"):
+        found("file://server/x.csv")
+
+
+@pytest.mark.parametrize("source", ["-", "/dev/stdin"])
+def test_standard_input(tree, source):
+    assert found(source, form="csv") == {"stdin": ["<stdin>"]}
+    assert found(f"t={source}", form="parquet") == {"t": ["<stdin>"]}
+    with pytest.raises(UsageError, match="format of <stdin>"):
         found(source)
-
-
-def test_standard_input_is_refused(tree):
-    with pytest.raises(UsageError, match="Standard input"):
-        found("-")
+    with pytest.raises(UsageError, match="<stdin> is a source twice"):
+        found("t=-", f"u={source}", form="csv")
 
 
 def test_an_unknown_extension_needs_a_format(tree):
@@ -195,10 +212,21 @@ def test_the_same_file_twice(tree, tmp_path):
     assert set(found("t=d/a.csv", "u=d/a.csv")) == {"t", "u"}
 
 
-def test_a_pipe_is_no_file(tree, tmp_path):
+def test_a_pipe_that_is_named(tree, tmp_path):
+    os.mkfifo(tmp_path / "p.csv")
+    assert found("p.csv") == {"p": ["p.csv"]}
+
+
+@pytest.mark.parametrize("source", ["*.csv", "."])
+def test_a_pipe_among_files_is_none(tree, tmp_path, source):
     os.mkfifo(tmp_path / "p.csv")
     with pytest.raises(SourceUnreadable, match="not a regular file"):
-        found("p.csv")
+        found(source)
+
+
+def test_a_device_is_no_file(tree):
+    with pytest.raises(SourceUnreadable, match="not a regular file"):
+        found("/dev/null", form="csv")
 
 
 @pytest.mark.parametrize(("marker", "word"), [("_delta_log", "Delta"), (".hoodie", "Hudi")])

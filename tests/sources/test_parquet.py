@@ -4,6 +4,7 @@ import datetime as dt
 import gc
 import subprocess
 import sys
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loader.errors import NameRefused, SourceError, SourceNotFound, SourceUnreadable
+from loader.errors import (
+    NameRefused,
+    SourceError,
+    SourceNotFound,
+    SourceUnreadable,
+    UsageError,
+)
 from loader.sources import SourceOptions, open_tables
 from loader.sources.base import memory_of
 from loader.sources.parquet import ParquetSource, buffer_bytes
@@ -306,15 +313,76 @@ def test_reading_twice_gives_the_same(tmp_path):
     assert read(source).equals(read(source))
 
 
-def test_partition_directories_are_refused_unless_the_files_have_the_column(tmp_path):
-    (tmp_path / "t/year=2024").mkdir(parents=True)
-    write(tmp_path / "t/year=2024/a.parquet", {"a": [1]})
-    with pytest.raises(SourceError, match="'year'") as error:
-        open_tables(str(tmp_path / "t"), SourceOptions())
-    assert error.value.details["columns"] == ["year"]
-    assert "year=" in error.value.hint
-    write(tmp_path / "t/year=2024/a.parquet", {"a": [1], "year": [2024]})
-    assert open_tables(str(tmp_path / "t"), SourceOptions())["t"].rows == 1
+NESTED = pa.table(
+    {
+        "a.b": [1, 2],
+        "a": [{"b": "x", "c": [1]}, None],
+        "m": pa.array([[("k", 1.5)], []], pa.map_(pa.string(), pa.float64())),
+        "l": [[[1], []], None],
+        "z": [True, None],
+        "f": pa.array([[1, 2], None], pa.list_(pa.int8(), 2)),
+        "u": pa.array([b"0" * 16, None], pa.uuid()),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "columns", [["z", "a.b"], ["a"], ["a.b"], ["m", "l"], ["u", "f"], NESTED.column_names[::-1]]
+)
+def test_only_the_columns_asked_for_in_their_order(tmp_path, columns):
+    source = ParquetSource([write(tmp_path / "t.parquet", NESTED)])
+    for batch_bytes in (1, 1 << 20):
+        parts = [batch.data for batch in source.batches(batch_bytes, columns)]
+        assert pa.Table.from_batches(parts).equals(NESTED.select(columns))
+
+
+def test_buffers_only_for_columns_read(tmp_path, monkeypatch):
+    path = write(tmp_path / "t.parquet", {f"c{i}": [1] for i in range(100)} | {"s": [{"x": 1}]})
+    source = ParquetSource([path])
+    asked = []
+    opened = pq.ParquetFile.__init__
+
+    def record(self, handle, **options):
+        asked.append(options["buffer_size"])
+        opened(self, handle, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "__init__", record)
+    list(source.batches(1 << 20, ["s"]))
+    list(source.batches(1 << 20))
+    assert asked == [buffer_bytes(1), buffer_bytes(101)]
+
+
+def test_columns_that_are_not_there(tmp_path):
+    source = ParquetSource([write(tmp_path / "t.parquet", {"a": [1]})])
+    with pytest.raises(UsageError, match="no column 'b'"):
+        list(source.batches(100, ["a", "b"]))
+    with pytest.raises(UsageError, match="No column"):
+        list(source.batches(100, []))
+
+
+@pytest.mark.slow
+def test_a_thousand_files(tmp_path):
+    """Footers of a thousand files are read in seconds, and hardly anything is kept of them."""
+    table = pa.table({f"column_{i}": [i] for i in range(20)})
+    for number in range(1000):
+        write(tmp_path / f"{number:04}.parquet", table)
+    before = tracemalloc_of(lambda: None)
+    kept = tracemalloc_of(lambda: open_tables([f"t={tmp_path}"], SourceOptions()))
+    assert kept - before < 2 << 20
+
+
+def tracemalloc_of(work) -> int:
+    """What is still allocated after ``work`` while its result is held."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        result = work()
+        gc.collect()
+        size, _ = tracemalloc.get_traced_memory()
+        del result
+    finally:
+        tracemalloc.stop()
+    return size
 
 
 def test_far_years_in_int96_are_not_wrapped(tmp_path):

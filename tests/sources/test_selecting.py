@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from loader.badrow import BadRow
+from loader.errors import UsageError
+from loader.sources import Batch, SourceOptions, open_tables
+from loader.sources.selecting import FilteredSource, LimitedSource
+from loader.sources.where import Condition, parse
+
+TABLE = pa.table({"n": range(100), "even": [n % 2 == 0 for n in range(100)]})
+
+
+class Rejecting:
+    """A source that gives ten rows at a time, of which it has rejected every tenth."""
+
+    schema = TABLE.schema
+    rows = 90
+    rereadable = True
+    origins = ("f",)
+    notes = ("a note",)
+    closed = False
+
+    def batches(self, batch_bytes, columns=None):
+        try:
+            for start in range(0, 100, 10):
+                data = TABLE.select(columns or TABLE.column_names).slice(start, 10)
+                mask = [row != 3 for row in range(10)]
+                bad = BadRow("f", start + 4, None, "?", "is bad", "mend it")
+                yield Batch(data.to_batches()[0], "f", start).keep(
+                    pa.array(mask).to_numpy(zero_copy_only=False), [bad]
+                )
+        finally:
+            self.closed = True
+
+
+def positions(batches: list[Batch]) -> list[int]:
+    return [batch.position(row) for batch in batches for row in range(batch.data.num_rows)]
+
+
+def test_a_condition_keeps_positions_and_rejected_rows():
+    source = Rejecting()
+    condition = Condition.of(parse("even AND n > 20"), TABLE.schema, "t")
+    filtered = FilteredSource(source, condition)
+    assert filtered.rows is None
+    assert filtered.notes == source.notes
+    batches = list(filtered.batches(1 << 20, ["n"]))
+    assert positions(batches) == list(range(22, 100, 2))
+    assert [bad.row for batch in batches for bad in batch.rejected] == list(range(4, 100, 10))
+    assert {name for batch in batches for name in batch.data.schema.names} == {"n"}
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(1, 1), (9, 9), (10, 10), (90, 90), (1000, 90)])
+def test_a_limit_stops_reading(limit, rows):
+    source = Rejecting()
+    limited = LimitedSource(source, limit)
+    assert limited.rows == rows
+    batches = list(limited.batches(1 << 20))
+    assert positions(batches) == [n for n in range(100) if n % 10 != 3][:rows]
+    assert source.closed
+    assert len(batches) == -(-rows // 9)
+
+
+def test_a_closed_generator_closes_the_one_below():
+    for wrap in (
+        lambda source: LimitedSource(source, 50),
+        lambda source: FilteredSource(source, Condition.of(parse("even"), TABLE.schema, "t")),
+    ):
+        source = Rejecting()
+        batches = wrap(source).batches(1 << 20)
+        next(batches)
+        assert not source.closed
+        batches.close()
+        assert source.closed
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "arrow", "object"])
+def test_every_source_is_filtered_and_limited(tmp_path, form):
+    path = tmp_path / f"t.{form}"
+    if form == "parquet":
+        pq.write_table(TABLE, path, row_group_size=10)
+    elif form == "csv":
+        path.write_text("n,even\n" + "".join(f"{n},{n % 2 == 0}\n" for n in range(100)).lower())
+    elif form == "arrow":
+        with pa.ipc.new_file(path, TABLE.schema) as writer:
+            writer.write_table(TABLE, max_chunksize=10)
+    sources = {"t": TABLE if form == "object" else str(path)}
+    source = open_tables(sources, SourceOptions(where="even AND n >= 31", limit=3))["t"]
+    assert source.rows is None
+    batches = list(source.batches(1 << 20, ["n"]))
+    assert [n for batch in batches for n in batch.data["n"].to_pylist()] == [32, 34, 36]
+    assert positions(batches) == [32, 34, 36]
+    assert open_tables(sources, SourceOptions(limit=7))["t"].rows == 7
+    nothing = open_tables(sources, SourceOptions(where="n > 1000"))["t"]
+    assert list(nothing.batches(1 << 20)) == []
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_is_at_least_one(limit):
+    with pytest.raises(UsageError, match="--limit"):
+        open_tables(TABLE, SourceOptions(limit=limit))

@@ -4,7 +4,8 @@
     ├── UsageError                  2   options or configuration
     │   ├── UnknownProject          2
     │   ├── UnknownDataset          2
-    │   └── AmbiguousDataset        2
+    │   ├── AmbiguousDataset        2
+    │   └── RejectsUnwritable       2
     ├── SourceError                 3   the data, before or while it is read
     │   ├── SourceNotFound          3
     │   ├── SourceUnreadable        3
@@ -12,7 +13,9 @@
     │   ├── NameRefused             3
     │   ├── UnmappableColumn        3
     │   ├── BadValue                3
+    │   ├── TooManyBadRows          3
     │   ├── DuplicateKeys           3
+    │   ├── TooLarge                3
     │   └── ModelMismatch           3
     ├── ApiError                    5   an answer of the server that is not a success
     │   ├── LoginFailed             4
@@ -25,6 +28,7 @@
     ├── ProtocolViolation           5   an answer that the API documents do not allow
     ├── PublishFailed               5
     ├── OutcomeUnknown              8
+    ├── VerificationFailed          8   published, but not the rows that were sent
     ├── Interrupted               130
     └── Defect                      1   a bug of this project
 
@@ -57,16 +61,20 @@ __all__ = [
     "PublishFailed",
     "Recovery",
     "Refused",
+    "RejectsUnwritable",
     "SessionExpired",
     "SourceError",
     "SourceNotFound",
     "SourceUnreadable",
+    "TooLarge",
+    "TooManyBadRows",
     "Unavailable",
     "UnknownDataset",
     "UnknownProject",
     "UnmappableColumn",
     "Unreachable",
     "UsageError",
+    "VerificationFailed",
 ]
 
 
@@ -140,6 +148,12 @@ class AmbiguousDataset(UsageError):
     kind = "ambiguous_dataset"
 
 
+class RejectsUnwritable(UsageError):
+    """The file for bad rows cannot be made or written."""
+
+    kind = "rejects_file"
+
+
 class SourceError(LoaderError):
     """The source cannot be loaded."""
 
@@ -187,6 +201,18 @@ class DuplicateKeys(SourceError):
     """Several rows of a table have the same key; an update policy would keep one of them."""
 
     kind = "duplicate_keys"
+
+
+class TooLarge(SourceError):
+    """More data than one request takes."""
+
+    kind = "too_large"
+
+
+class TooManyBadRows(SourceError):
+    """More rows cannot be loaded than may be left out; nothing was published."""
+
+    kind = "too_many_bad_rows"
 
 
 class ModelMismatch(SourceError):
@@ -291,6 +317,13 @@ class OutcomeUnknown(LoaderError):
     """Whether the data was published cannot be known from here."""
 
     kind = "outcome_unknown"
+    exit_code = 8
+
+
+class VerificationFailed(LoaderError):
+    """The data was published, but the server counts other rows than it was sent."""
+
+    kind = "verification_failed"
     exit_code = 8
 
 

@@ -9,6 +9,7 @@ from loader.errors import UsageError
 from loader.units import MB, size
 
 __all__ = [
+    "ONE_REQUEST",
     "ChunkRules",
     "Cutter",
     "MemoryPlan",
@@ -20,6 +21,9 @@ __all__ = [
 RECOMMENDED_TARGET = 100 * MB
 RECOMMENDED_LOW = 50 * MB
 RECOMMENDED_HIGH = 200 * MB
+
+ONE_REQUEST = 50 * MB
+"""The most JSON that goes into one request: the documents advise chunks for more than that."""
 
 LARGEST_BLOCK = 4 * MB
 SMALLEST_BLOCK = 16_000
@@ -49,6 +53,14 @@ class ChunkRules:
         if chunk_size is None:
             return cls()
         return cls(chunk_size, chunk_size // 2, chunk_size * 2)
+
+    @classmethod
+    def one_request(cls) -> ChunkRules:
+        """Returns rules under which everything is one chunk, and a cut means that it is too much.
+
+        The first byte beyond makes the first cut: what cannot be sent is found early.
+        """
+        return cls(target=ONE_REQUEST + 1, low=0, high=ONE_REQUEST)
 
     @property
     def hold(self) -> int:

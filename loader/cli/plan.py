@@ -30,7 +30,7 @@ def plan(
     ] = 0,
     write_mapping: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a full --mapping file to edit (- for stdout)."),
+        typer.Option(metavar="FILE", help="Write a full --mapping file to edit."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the plan as one JSON object.")
@@ -38,9 +38,12 @@ def plan(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001 - read by main()
 ) -> None:
     """Show what would be sent: model, example values, sizes, chunks and memory; no network."""
-    from loader.cli.printers import print_plan  # noqa: PLC0415 - keeps --help fast
+    from loader.cli.plan_printer import print_plan  # noqa: PLC0415 - keeps --help fast
     from loader.job import plan as plan_load  # noqa: PLC0415 - the same: pyarrow
+    from loader.model import save_mapping  # noqa: PLC0415 - the same
 
     options: LoadOptions = {**source.options(), **model.options(), **load.options()}
     planned = plan_load(sources, preview=preview, **options)
+    if write_mapping is not None:
+        save_mapping(write_mapping, planned.model, planned.schemas)
     print_plan(planned, as_json=as_json)

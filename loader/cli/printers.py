@@ -15,9 +15,9 @@ from loader.units import size
 
 if TYPE_CHECKING:
     from loader.errors import LoaderError
-    from loader.job import LoadPlan, Progress, Result
+    from loader.job import Progress, Result
 
-__all__ = ["Printer", "make_printer", "print_error", "print_plan", "print_result"]
+__all__ = ["Printer", "count", "listened_to", "make_printer", "print_error", "print_result"]
 
 
 def count(number: int, noun: str) -> str:
@@ -57,7 +57,8 @@ def expected_bytes(progress: Progress) -> float | None:
     """Returns the JSON bytes of the whole load, as far as the rows encoded so far tell."""
     if not progress.rows_total or not progress.rows_encoded:
         return None
-    expected = progress.encoded_bytes * max(1.0, progress.rows_total / progress.rows_encoded)
+    seen = progress.rows_encoded + progress.rows_rejected
+    expected = progress.encoded_bytes * max(1.0, progress.rows_total / seen)
     # Chunks add their brackets to the rows: a small load would end at 140 %.
     return max(expected, progress.accepted_bytes)
 
@@ -178,7 +179,7 @@ def make_printer() -> Printer:
 
 
 @contextlib.contextmanager
-def _listened_to() -> Iterator[None]:
+def listened_to() -> Iterator[None]:
     """Forgives a reader of stdout that went away: it does not change what became of a load."""
     try:
         yield
@@ -188,7 +189,7 @@ def _listened_to() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-@_listened_to()
+@listened_to()
 def print_result(result: Result, *, as_json: bool) -> None:
     """Prints a result: one JSON object, or a few lines and the error."""
     if as_json:
@@ -212,41 +213,3 @@ def print_error(error: LoaderError) -> None:
     print(f"error: {error.message}", file=sys.stderr)
     if error.hint:
         print(f"hint: {error.hint}", file=sys.stderr)
-
-
-@_listened_to()
-def print_plan(plan: LoadPlan, *, as_json: bool) -> None:
-    """Prints a plan: one JSON object, or tables of columns, sizes and memory."""
-    if as_json:
-        print(json.dumps(plan.as_dict()), flush=True)
-        return
-    print(f"dataset {plan.model.name}")
-    for table in plan.tables:
-        print(
-            f"\ntable {table.table.name}: policy {table.policy}, "
-            f"{count(table.files, 'file')}, "
-            + (count(table.rows, "row") if table.rows is not None else "rows known after reading")
-        )
-        width = max(len(column.name) for column in table.table.columns)
-        for column in table.table.columns:
-            print(
-                f"  {column.name:<{width}}  {column.data_type:<10}  {column.role:<9}  "
-                f"{column.source_type}"
-            )
-        if table.json_bytes is not None:
-            print(
-                f"  about {size(table.json_bytes)} of JSON "
-                f"({table.row_bytes or 0:.0f} bytes a row), "
-                f"about {count(table.chunks or 0, 'chunk')}"
-            )
-        elif table.row_bytes is not None:
-            print(f"  about {table.row_bytes:.0f} bytes of JSON a row")
-        if not table.rereadable:
-            print("  can be read only once: a lost upload session cannot be repeated")
-    print(
-        f"\n{plan.orientation.lower()} orientation, chunks of about {size(plan.chunk_target)}, "
-        f"{plan.memory.concurrency} at once"
-    )
-    print(f"memory: {plan.memory.formula()}")
-    for warning in plan.warnings:
-        print(f"warning: {warning}", file=sys.stderr)

@@ -21,6 +21,7 @@ from loader.job import (
     Progress,
     Result,
     Status,
+    Workflow,
     interpret,
     prepare_in_thread,
     reporting,
@@ -42,10 +43,12 @@ class _Run:
         self._result = Result()
         self._signals = 0
         self._reading = True
+        self._one_request = False
         self._printer = make_printer()
 
     def push(self, sources: Sequence[str], connection: Connection, options: LoadOptions) -> Result:
         settings, source_options = interpret(options)
+        self._one_request = settings.workflow is Workflow.ONE_REQUEST
         with (
             # A load that was cancelled says so in its result.
             contextlib.suppress(asyncio.CancelledError),
@@ -114,6 +117,13 @@ class _Run:
         if self._reading:
             self._result.error = Interrupted(
                 "stopped before anything was sent", hint="run the same command again to start over"
+            )
+            return
+        if self._one_request:
+            self._result.error = Interrupted(
+                "stopped at once",
+                hint="a request that had been sent whole may still be carried out: check the "
+                "dataset before loading again",
             )
             return
         self._result.error = Interrupted(

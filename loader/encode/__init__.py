@@ -1,9 +1,12 @@
 """Record batches in, JSON segments out; base64 slice by slice while sending."""
 
 from loader.encode.base64 import Base64Text
-from loader.encode.block import BlockEncoder, Encoded, Rows
-from loader.encode.chunk import Chunk, assemble, chunk_overhead
+from loader.encode.block import BlockEncoder, Encoded
+from loader.encode.chunk import Chunk, assemble, chunk_overhead, row_overhead
+from loader.encode.keys import row_keys
 from loader.encode.orientation import Orientation
+from loader.encode.refusal import ValueRefused
+from loader.encode.runs import Rows
 from loader.encode.width import row_widths
 
 __all__ = [
@@ -13,7 +16,10 @@ __all__ = [
     "Encoded",
     "Orientation",
     "Rows",
+    "ValueRefused",
     "assemble",
     "chunk_overhead",
+    "row_keys",
+    "row_overhead",
     "row_widths",
 ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from loader.encode.base64 import Base64Text, Segment
 from loader.encode.block import Encoded
 from loader.encode.orientation import Orientation
 
-__all__ = ["Chunk", "assemble", "chunk_overhead"]
+__all__ = ["Chunk", "assemble", "chunk_overhead", "row_overhead"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class Chunk:
     Attributes:
         table: The table's name.
         index: 1..N, contiguous within the table.
-        first_row: Position of the first row within the table's source, from 0.
+        first_row: Where its rows begin among all that the source delivers, rejected ones too; the
+            first is 0.
         rows: How many rows.
         segments: The JSON, in order.
         json_bytes: Its size: what the chunk rules call the size of a chunk.
@@ -34,7 +37,10 @@ class Chunk:
 
     @property
     def data(self) -> Base64Text:
-        """The ``data`` of the PUT (many-requests document, "Add data to the upload session")."""
+        """The ``data`` of a PUT (many-requests document, "Add data to the upload session").
+
+        Or of a table that is sent with one request (one-request document, "Create a dataset").
+        """
         return Base64Text(self.segments)
 
 
@@ -43,13 +49,21 @@ def chunk_overhead(orientation: Orientation, columns: int) -> int:
     return 1 + 2 * columns if orientation is Orientation.COLUMN else 1
 
 
+def row_overhead(orientation: Orientation, columns: Sequence[str]) -> int:
+    """Returns the bytes of a row beyond its values and their commas: the names in a record."""
+    if orientation is not Orientation.RECORDS:
+        return 0
+    return sum(len(orjson.dumps(name)) + len(":") for name in columns) + len("{}")
+
+
 def assemble(
     table: str, index: int, first_row: int, blocks: Sequence[Encoded], orientation: Orientation
 ) -> Chunk:
     """Returns the chunk that the blocks make, in their order.
 
     Column orientation: ``[[a1,a2,…],[b1,b2,…]]``; row orientation: ``[[a1,b1],[a2,b2],…]``
-    (many-requests document, "Orientation").
+    (many-requests document, "Orientation"); records: ``[{"a":a1,"b":b1},{"a":a2,"b":b2},…]``
+    (one-request document, "Create a dataset").
     """
     segments: list[Segment] = []
     separator = b"[[" if orientation is Orientation.COLUMN else b"["

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from loader.encode.joins import concat, constant
-from loader.encode.layouts import listed, take
+from loader.encode.layouts import listed, take, union_places
 
 __all__ = ["chosen", "is_nested", "members", "nested"]
 
@@ -52,16 +52,7 @@ def members(array: pa.Array) -> list[pa.Array]:
 
 def chosen(array: pa.Array) -> Iterator[tuple[npt.NDArray[np.int64], pa.Array]]:
     """Yields for each child of a union the rows that show one of its values, and these values."""
-    if not len(array):
-        return
-    # From the buffers: what pyarrow calls type_codes and offsets are the whole array's, not the
-    # slice's. A sparse child is sliced like its union, a dense one is whole.
-    window = slice(array.offset, array.offset + len(array))
-    codes = np.frombuffer(array.buffers()[1], np.int8)[window]
-    if array.type.mode == "dense":
-        places = np.frombuffer(array.buffers()[2], np.int32)[window]
-    else:
-        places = np.arange(len(array), dtype=np.int32)
+    codes, places = union_places(array)
     for position, code in enumerate(array.type.type_codes):
         rows = np.flatnonzero(codes == code)
         if len(rows):

@@ -92,13 +92,19 @@ def numeric_texts(array: pa.Array) -> pa.Array:
     if pc.all(good).as_py():
         return array
     bad = pc.invert(good)
-    rows = np.flatnonzero(bad.to_numpy(zero_copy_only=False))
-    respelt = [_respell(int(row), array[int(row)].as_py()) for row in rows]
+    rows = np.flatnonzero(bad.to_numpy(zero_copy_only=False)).tolist()
+    odd = array.filter(bad).to_pylist()
+    respelt = [_respell(text) for text in odd]
+    refused = {row: text for row, text, new in zip(rows, odd, respelt, strict=True) if new is None}
+    if refused:
+        (first, value), *others = refused.items()
+        raise ValueRefused(first, "not a number", value, others=dict(others))
     return pc.replace_with_mask(array, bad, pa.array(respelt, pa.string()))
 
 
-def _respell(row: int, text: str) -> str:
+def _respell(text: str) -> str | None:
+    """Returns a number as JSON writes it; None where a text is none."""
     stripped = text.strip()
     if not _PLAIN_NUMBER.fullmatch(stripped) or not stripped.isascii():
-        raise ValueRefused(row, "not a number", text)
+        return None
     return _positional(stripped)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+
+_NONE: Mapping[int, Any] = MappingProxyType({})
 
 
 class ValueRefused(ValueError):
@@ -12,10 +16,15 @@ class ValueRefused(ValueError):
         row: Position of the value in the array that was encoded.
         reason: Why, as the end of the sentence "row N, column C: …".
         value: The raw value, for a person to recognise.
+        others: Later rows that are known to be refused for the same reason, with their values, in
+            their order. There may be more than are known.
     """
 
-    def __init__(self, row: int, reason: str, value: Any) -> None:
+    def __init__(
+        self, row: int, reason: str, value: Any, *, others: Mapping[int, Any] = _NONE
+    ) -> None:
         super().__init__(f"row {row}: {reason}: {value!r}")
         self.row = row
         self.reason = reason
         self.value = value
+        self.others = others

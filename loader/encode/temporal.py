@@ -19,6 +19,12 @@ _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 # ISO 8601 without agreement between the parties ends at four digits of year.
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 _DAY = 86_400
+_ZERO = pa.scalar(0, pa.int64())
+_COUNTED_IN = {
+    "date": "days since the epoch",
+    "timestamp": "seconds since the epoch",
+    "time of day": "seconds since midnight",
+}
 
 # Between the day and the time, where Arrow writes a space.
 _SPACE_TO_T = pc.ReplaceSliceOptions(len("YYYY-MM-DD"), len("YYYY-MM-DD") + 1, "T")
@@ -28,11 +34,22 @@ def dates(array: pa.Array) -> pa.Array:
     """Returns ``YYYY-MM-DD``, null as null.
 
     Raises:
-        ValueRefused: A date before year 1 or after year 9999.
+        ValueRefused: A date before year 1 or after year 9999, or one with a time of day (Arrow asks
+            whole days of a date64, but does not check them).
     """
-    days = array.cast(pa.date32())
-    _check_range(days.view(pa.int32()), _FIRST_DAY, _LAST_DAY, "date")
-    return days.cast(pa.string())
+    days = _whole_days(array) if pt.is_date64(array.type) else array.view(pa.int32())
+    _check_range(days, _FIRST_DAY, _LAST_DAY, "date")
+    return days.cast(pa.int32()).view(pa.date32()).cast(pa.string())
+
+
+def _whole_days(array: pa.Array) -> pa.Array:
+    """Returns the days since the epoch that a date64 counts in milliseconds."""
+    stored = array.view(pa.int64())
+    days, rest = np.divmod(pc.fill_null(stored, _ZERO).to_numpy(), _DAY * _PER_SECOND["ms"])
+    if rest.any():
+        reason = "a date with a time of day (milliseconds since the epoch), which DATETIME can tell"
+        raise _refused(stored, rest != 0, reason)
+    return pa.array(days, mask=array.is_null().to_numpy(zero_copy_only=False))
 
 
 def times(array: pa.Array) -> pa.Array:
@@ -68,7 +85,7 @@ def _split(values: pa.Array, unit: str) -> tuple[pa.Array, npt.NDArray[np.int64]
     """Returns whole seconds (rounded down, so fractions stay positive before 1970) and the rest."""
     if unit == "s":
         return values.cast(pa.int64()), None
-    numbers = pc.fill_null(values.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    numbers = pc.fill_null(values.cast(pa.int64()), _ZERO).to_numpy(zero_copy_only=False)
     whole, fraction = np.divmod(numbers, _PER_SECOND[unit])
     missing = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
     return pa.array(whole, pa.int64(), mask=missing), fraction if fraction.any() else None
@@ -98,9 +115,16 @@ def _check_range(values: pa.Array, low: int, high: int, what: str) -> None:
     if smallest is None or (low <= smallest and largest <= high):
         return
     outside = pc.fill_null(pc.or_(pc.less(values, low), pc.greater(values, high)), False)
-    row = int(np.flatnonzero(outside.to_numpy(zero_copy_only=False))[0])
-    unit = "days" if what == "date" else "seconds"
+    unit = _COUNTED_IN[what]
     allowed = "00:00:00 to 23:59:59" if what == "time of day" else "the years 1 to 9999"
-    raise ValueRefused(
-        row, f"a {what} outside {allowed} ({unit} since the epoch)", values[row].as_py()
+    reason = f"a {what} outside {allowed} ({unit})"
+    raise _refused(values, outside.to_numpy(zero_copy_only=False), reason)
+
+
+def _refused(values: pa.Array, mask: npt.NDArray[np.bool_], reason: str) -> ValueRefused:
+    """Returns the refusal of all values for which ``mask`` is true."""
+    rows = np.flatnonzero(mask)
+    (first, value), *others = zip(
+        rows.tolist(), values.take(pa.array(rows)).to_pylist(), strict=True
     )
+    return ValueRefused(first, reason, value, others=dict(others))

@@ -26,27 +26,37 @@ _SAMPLE = 512
 _FEW = _SAMPLE // 4
 
 
-def texts(array: pa.Array, data_type: DataType | None = None) -> pa.Array:
+def texts(array: pa.Array, data_type: DataType | None = None, *, as_text: bool = False) -> pa.Array:
     """Returns the JSON text of each value, as a ``string`` array without nulls.
 
     Args:
         array: Values of any Arrow type that the type table names.
         data_type: What the column is sent as, where that is more than the Arrow type says: a text
             that is sent as BIGDECIMAL is a number.
+        as_text: Whether numbers are wrapped in quotes, with the very digits they have without.
 
     Raises:
         ValueRefused: A value that has no text under the rules of the type table.
     """
-    array = compact(array)
-    if not pt.is_dictionary(array.type):
-        return _plain_texts(array, data_type)
-    return _by_entry(array, lambda values: _plain_texts(unwrapped(values), data_type))
+    return _written(compact(array), data_type, as_text=as_text)
+
+
+def _written(array: pa.Array, data_type: DataType | None, *, as_text: bool) -> pa.Array:
+    if pt.is_dictionary(array.type):
+        return _by_entry(
+            array, lambda values: _written(unwrapped(values), data_type, as_text=as_text)
+        )
+    written = _plain_texts(array, data_type)
+    return _as_strings(written) if as_text else written
 
 
 def _by_entry(array: pa.Array, write: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """Writes each entry of a dictionary once."""
     if not len(array.dictionary):
         return pa.array(["null"] * len(array), pa.string())
+    if len(array.dictionary) > len(array):
+        # A dictionary for the whole file, a million entries perhaps, and one block of its rows.
+        return _by_shown_entry(array, write)
     try:
         return fill_null(write(array.dictionary).take(array.indices))
     except ValueRefused:
@@ -66,8 +76,6 @@ def _by_shown_entry(array: pa.Array, write: Callable[[pa.Array], pa.Array]) -> p
 
 def _plain_texts(array: pa.Array, data_type: DataType | None) -> pa.Array:
     arrow = array.type
-    if pt.is_dictionary(arrow):  # a dictionary of dictionaries
-        return texts(array, data_type)
     if pt.is_null(arrow):
         return pa.array(["null"] * len(array), pa.string())
     if is_nested(arrow):

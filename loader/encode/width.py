@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from loader.encode.layouts import listed, run_end_decoded
+from loader.encode.layouts import listed, run_end_decoded, take
 from loader.encode.nested import chosen
-from loader.model.types import storage_type
 
 __all__ = ["row_widths"]
 
@@ -60,7 +59,7 @@ def _widths(array: pa.Array) -> Widths | int:  # noqa: C901 - one branch a famil
         return _list(array)
     if pt.is_fixed_size_binary(arrow):
         return int(arrow.byte_width * 4 // 3) + _QUOTES
-    if storage_type(arrow) in _VARIABLE:
+    if arrow in _VARIABLE:
         return _variable(array)
     if pt.is_union(arrow):
         return _union(array)
@@ -99,11 +98,18 @@ def _variable(array: pa.Array) -> Widths:
 
 
 def _dictionary(array: pa.Array) -> Widths:
-    per_value: Widths = np.broadcast_to(_widths(array.dictionary), (len(array.dictionary),))
-    if not len(per_value):
+    if not len(array.dictionary):
         return np.full(len(array), 4, np.int64)
+    entries = array.dictionary
     indices = pc.fill_null(array.indices, 0).to_numpy(zero_copy_only=False)
+    if len(entries) > len(array):
+        # A dictionary for the whole file and one batch of its rows.
+        shown, indices = np.unique(indices, return_inverse=True)
+        entries = take(entries, pa.array(shown))
+    per_value: Widths = np.broadcast_to(_widths(entries), (len(entries),))
     widths: Widths = per_value[indices].astype(np.int64)
+    if array.indices.null_count:
+        widths[array.indices.is_null().to_numpy(zero_copy_only=False)] = 4
     return widths
 
 

@@ -14,13 +14,22 @@ from loader.job.prepare import Prepared, Sources, prepare
 from loader.job.preview import LoadPlan, TablePlan, plan_load
 from loader.job.progress import Phase, Progress
 from loader.job.result import Result, Status, TableResult, status_of
-from loader.job.settings import LoadSettings, Ordering, UpdatePolicy
+from loader.job.settings import (
+    LoadSettings,
+    MatchColumns,
+    OnBadRow,
+    Ordering,
+    UpdatePolicy,
+    Workflow,
+)
 
 __all__ = [
     "Load",
     "LoadOptions",
     "LoadPlan",
     "LoadSettings",
+    "MatchColumns",
+    "OnBadRow",
     "Ordering",
     "Phase",
     "Prepared",
@@ -31,6 +40,7 @@ __all__ = [
     "TablePlan",
     "TableResult",
     "UpdatePolicy",
+    "Workflow",
     "interpret",
     "plan",
     "plan_load",

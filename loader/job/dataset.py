@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from loader.api import Client, DatasetRef, DatasetTables
+from loader.api import Client, DatasetObjects, DatasetRef, DatasetTables
 from loader.errors import (
     AmbiguousDataset,
     ModelMismatch,
+    NotAllowed,
     NotFound,
+    ProtocolViolation,
     Refused,
     UnknownDataset,
     UsageError,
 )
-from loader.job.settings import LoadSettings, UpdatePolicy
-from loader.model import DatasetModel, differences, role_differences
+from loader.job.settings import LoadSettings, MatchColumns, UpdatePolicy
+from loader.model import DatasetModel, ExistingDataset, fit
 
-__all__ = ["Target", "resolve_dataset"]
+__all__ = ["Target", "dataset_named", "find_dataset", "namesakes", "resolve_dataset"]
 
 
 # Differences that one message shows; all are in its details.
@@ -30,6 +32,8 @@ class Target:
     Attributes:
         id: Its id.
         name: Its name.
+        model: What is sent to it: an existing dataset has its own roles, and perhaps names and
+            types.
         created: Whether this load made it, so that a failed load can take it away again.
         emptied: Whether this load has already taken the old data away, by ``overwrite``.
         warnings: What the user should know about it.
@@ -37,6 +41,7 @@ class Target:
 
     id: str
     name: str
+    model: DatasetModel
     created: bool = False
     emptied: bool = False
     warnings: tuple[str, ...] = field(default=())
@@ -54,26 +59,53 @@ async def resolve_dataset(client: Client, model: DatasetModel, settings: LoadSet
         ModelMismatch: The existing dataset has other tables or columns.
         UsageError: ``overwrite`` with a policy other than replace, or an unknown ``folder_id``.
     """
-    if settings.dataset_id is not None:
-        return await _by_id(client, model, settings, settings.dataset_id)
+    if settings.overwrite:
+        existing = await dataset_named(client, model.name, settings.folder_id)
+        if existing is None:
+            return await _create(client, model, settings)
+        return await _overwrite(client, model, settings, existing)
+    found = await find_dataset(client, model, settings)
+    return found or await _create(client, model, settings)
+
+
+async def find_dataset(
+    client: Client, model: DatasetModel, settings: LoadSettings
+) -> Target | None:
+    """Returns the existing dataset that the settings name, or None where no dataset has the name.
+
+    Raises:
+        UnknownDataset: ``dataset_id`` names none.
+        AmbiguousDataset: Several datasets of the folder have that name.
+        ModelMismatch: The dataset has other tables or columns.
+        UsageError: An unknown ``folder_id``.
+    """
+    dataset_id = settings.dataset_id
+    if dataset_id is None:
+        dataset_id = await dataset_named(client, model.name, settings.folder_id)
+    return None if dataset_id is None else await _by_id(client, model, settings, dataset_id)
+
+
+async def dataset_named(client: Client, name: str, folder_id: str | None) -> str | None:
+    """Returns the id of the folder's dataset of that name, or None.
+
+    Raises:
+        AmbiguousDataset: There are several.
+        UsageError: The project has no such folder.
+    """
     # Names ignore case on the server: creating "sales" would overwrite a dataset "Sales".
     found = [
         dataset
-        for dataset in await _in_folder(client, settings.folder_id)
-        if dataset.name.casefold() == model.name.casefold()
+        for dataset in await _in_folder(client, folder_id)
+        if dataset.name.casefold() == name.casefold()
     ]
     if len(found) > 1:
         raise AmbiguousDataset(
-            f"{len(found)} datasets in the folder are called {model.name!r}",
+            f"{len(found)} datasets in the folder are called {name!r}",
             hint="choose one with --dataset-id: "
             + ", ".join(f"{dataset.id} (changed {dataset.modified})" for dataset in found),
-            dataset=model.name,
+            dataset=name,
         )
-    if not found:
-        return await _create(client, model, settings)
-    if settings.overwrite:
-        return await _overwrite(client, model, settings, found[0].id)
-    return await _by_id(client, model, settings, found[0].id)
+    return found[0].id if found else None
 
 
 async def _in_folder(client: Client, folder_id: str | None) -> list[DatasetRef]:
@@ -91,16 +123,21 @@ async def _in_folder(client: Client, folder_id: str | None) -> list[DatasetRef]:
 
 
 async def _create(client: Client, model: DatasetModel, settings: LoadSettings) -> Target:
-    # The server's index may lag, but what it knows is worth a warning before a second one appears.
-    elsewhere = await client.search_datasets(model.name)
+    warnings = await namesakes(client, model.name)
     created = await client.create_model(model.definition(settings.folder_id))
-    warnings = tuple(
-        f"another dataset is called {model.name!r}, in another folder (id {dataset.id}); "
+    return Target(created, model.name, model, created=True, warnings=warnings)
+
+
+async def namesakes(client: Client, name: str) -> tuple[str, ...]:
+    """Returns a warning for each dataset of a name that is about to be created in a folder.
+
+    The server's index may lag, but what it knows is worth a word before a second one appears.
+    """
+    return tuple(
+        f"another dataset is called {name!r}, in another folder (id {dataset.id}); "
         f"--dataset-id {dataset.id} would update that one"
-        for dataset in elsewhere
-        if dataset.id != created
+        for dataset in await client.search_datasets(name)
     )
-    return Target(created, model.name, created=True, warnings=warnings)
 
 
 async def _overwrite(
@@ -121,6 +158,7 @@ async def _overwrite(
     return Target(
         created,
         model.name,
+        model,
         emptied=True,
         warnings=(
             (
@@ -142,26 +180,49 @@ async def _by_id(
             hint="copy the id from the dataset's properties, or name it with --dataset",
             dataset_id=dataset_id,
         ) from error
-    found = [*differences(model, _columns(existing))]
-    if settings.roles.attributes or settings.roles.metrics:
-        objects = await client.dataset_objects(dataset_id)
-        found += role_differences(model, settings.roles, objects.attributes, objects.metrics)
-    if found:
-        name = existing.name or model.name
+    objects, warnings = await _objects(client, dataset_id)
+    fitted, drift = fit(
+        model,
+        settings.wishes,
+        _described(existing, objects),
+        by_position=settings.match_columns is MatchColumns.POSITION,
+    )
+    name = existing.name or model.name
+    if drift:
+        found = list(drift.sentences())
         more = len(found) - _SHOWN
         shown = "; ".join(found[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         raise ModelMismatch(
             f"the source does not fit the dataset {name!r} ({dataset_id}): {shown}",
-            hint="load into a new dataset with --dataset NAME, rename tables with TABLE=PATH, "
-            "set types with --type, or re-create the definition with --overwrite",
+            hint="; or ".join(drift.hints()),
             dataset_id=dataset_id,
             differences=found,
+            tables={table: differing.as_dict() for table, differing in drift.tables.items()},
         )
-    return Target(dataset_id, existing.name or model.name)
+    return Target(dataset_id, name, fitted, warnings=warnings)
 
 
-def _columns(dataset: DatasetTables) -> dict[str, dict[str, str | None]]:
-    return {
-        table.name: {column.name: column.data_type for column in table.columns}
-        for table in dataset.tables
-    }
+async def _objects(
+    client: Client, dataset_id: str
+) -> tuple[DatasetObjects | None, tuple[str, ...]]:
+    """Returns the dataset's attributes and metrics; a server may refuse to tell of a cube.
+
+    The tables and columns alone decide whether a load is possible, so that is only worth a warning.
+    """
+    try:
+        return await client.dataset_objects(dataset_id), ()
+    except (NotFound, NotAllowed, Refused, ProtocolViolation) as error:
+        warning = f"roles and types were not compared with those of the dataset: {error.message}"
+        return None, (warning,)
+
+
+def _described(tables: DatasetTables, objects: DatasetObjects | None) -> ExistingDataset:
+    return ExistingDataset(
+        tables={
+            table.name: {column.name: column.data_type for column in table.columns}
+            for table in tables.tables
+        },
+        attributes=objects.attributes if objects else {},
+        metrics=objects.metrics if objects else {},
+        objects_known=objects is not None,
+    )

@@ -29,7 +29,7 @@ from loader.job.settings import (
     UpdatePolicy,
     Workflow,
 )
-from loader.model import DataType, Roles
+from loader.model import DataType, Wishes, read_mapping
 from loader.sources import CsvOptions, Format, SourceOptions
 
 __all__ = [
@@ -113,14 +113,19 @@ def interpret(options: LoadOptions) -> tuple[LoadSettings, SourceOptions]:
         column: _member(DataType, str(name).upper(), "--type")
         for column, name in given.pop("types", {}).items()
     }
-    roles = Roles(
+    columns, mapping = given.pop("columns", None), given.pop("mapping", None)
+    wishes = Wishes(
         attributes=tuple(given.pop("attributes", ())),
         metrics=tuple(given.pop("metrics", ())),
         types=types,
+        columns=None if columns is None else tuple(columns),
+        mapping=None if mapping is None else read_mapping(mapping),
     )
-    # Part C wires these two into what the model is built with.
-    given.pop("columns", None)
-    given.pop("mapping", None)
+    if "orientation" in given:
+        # The API's words are in upper case, and one of them is not the user's to choose.
+        word = str(given["orientation"]).lower()
+        _one_of(("column", "row"), word, "--orientation")
+        given["orientation"] = Orientation(word.upper())
     for name, kind in _CHOICES.items():
         if name in given:
             given[name] = _member(kind, given[name], f"--{name.replace('_', '-')}")
@@ -133,12 +138,11 @@ def interpret(options: LoadOptions) -> tuple[LoadSettings, SourceOptions]:
         given["max_bad_rows"] = BadRowLimit.parse(given["max_bad_rows"])
     if given.get("rejects_file") is not None:
         given["rejects_file"] = Path(given["rejects_file"])
-    source_options = _source_options(given, types)
-    return LoadSettings(roles=roles, **given), source_options
+    source_options = _source_options(given, wishes.text_columns)
+    return LoadSettings(wishes=wishes, **given), source_options
 
 
 _CHOICES: Mapping[str, type[enum.Enum]] = {
-    "orientation": Orientation,
     "ordering": Ordering,
     "policy": UpdatePolicy,
     "match_columns": MatchColumns,
@@ -147,7 +151,7 @@ _CHOICES: Mapping[str, type[enum.Enum]] = {
 }
 
 
-def _source_options(given: dict[str, Any], types: Collection[str]) -> SourceOptions:
+def _source_options(given: dict[str, Any], text_columns: frozenset[str]) -> SourceOptions:
     """Takes what concerns the sources out of the options."""
     csv = {
         name: given.pop(f"csv_{name}")
@@ -158,15 +162,12 @@ def _source_options(given: dict[str, Any], types: Collection[str]) -> SourceOpti
         csv["nulls"] = tuple(csv["nulls"])
     if "types" in csv:
         _one_of(("scan", "sample"), csv["types"], "--csv-types")
-    limit = given.pop("limit", None)
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit must be above 0, and is {limit}", hint="leave out --limit")
     return SourceOptions(
         format=_one_of(("parquet", "csv", "arrow", None), given.pop("format", None), "--format"),
         csv=CsvOptions(**csv),
-        text_columns=frozenset(types),
+        text_columns=text_columns,
         where=given.pop("where", None),
-        limit=limit,
+        limit=given.pop("limit", None),
         keep_bad_rows=given.get("on_bad_row", OnBadRow.FAIL) is not OnBadRow.FAIL,
     )
 
@@ -294,8 +295,7 @@ def _one_of(allowed: tuple[Any, ...], value: object, option: str) -> Any:
 
 def _member(kind: type[E], value: object, option: str) -> E:
     try:
-        # Orientations are upper-case words of the API, which nobody types.
-        return kind(str(value).upper() if kind is Orientation else value)
+        return kind(value)
     except ValueError:
         raise _unknown(option, value, (str(member.value) for member in kind)) from None
 

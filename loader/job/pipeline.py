@@ -6,14 +6,23 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from loader.encode import BlockEncoder, Chunk, Encoded, Orientation, assemble, chunk_overhead
+from loader.encode import (
+    BlockEncoder,
+    Chunk,
+    Encoded,
+    Orientation,
+    assemble,
+    chunk_overhead,
+    row_overhead,
+)
 from loader.errors import EmptySource
 from loader.job.blocks import Block, blocks
-from loader.job.cast import Caster
 from loader.job.limits import ByteBudget, SendWindow
 from loader.job.progress import Progress
+from loader.job.rejects import Rejects
+from loader.job.shape import Shaper
 from loader.model import Table
 from loader.planning import ChunkRules, Cutter, block_bytes
 from loader.sources import Source
@@ -71,6 +80,17 @@ class _TableEnd:
     table: Table
 
 
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """Comes after the last block that could be read: what is wrong with those before, comes first.
+
+    Attributes:
+        error: Why reading failed.
+    """
+
+    error: Exception
+
+
 class _Collector:
     """Holds the encoded blocks of one table back until the cutter says that they are a chunk."""
 
@@ -78,18 +98,23 @@ class _Collector:
         self._table = table
         self._orientation = stages.orientation
         self._cutter = Cutter(stages.rules, chunk_overhead(stages.orientation, len(table.columns)))
-        self._held: list[Encoded] = []
-        self._next_row = 0
+        self._held: list[tuple[int, Encoded]] = []
+        self._delivered = 0
         self._index = 0
 
     @property
     def is_empty(self) -> bool:
-        """Whether the table had no rows so far."""
+        """Whether the table had no rows so far but rejected ones."""
         return not self._index and not self._held
 
     def add(self, block: Encoded) -> Iterator[Chunk]:
         """Takes the next block; yields the chunks it completes."""
-        self._held.append(block)
+        first_row = self._delivered
+        self._delivered += block.rows + len(block.rejected)
+        if not block.rows:
+            return
+        # Held back for long, without what is no part of its chunk.
+        self._held.append((first_row, replace(block, rejected=()) if block.rejected else block))
         for count in self._cutter.feed(block.size):
             yield self._chunk(count)
 
@@ -102,9 +127,13 @@ class _Collector:
         taken = self._held[:count]
         del self._held[:count]
         self._index += 1
-        chunk = assemble(self._table.name, self._index, self._next_row, taken, self._orientation)
-        self._next_row += chunk.rows
-        return chunk
+        return assemble(
+            self._table.name,
+            self._index,
+            taken[0][0],
+            [block for _, block in taken],
+            self._orientation,
+        )
 
 
 class Pipeline:
@@ -115,14 +144,15 @@ class Pipeline:
     ``json_budget``.
     """
 
-    def __init__(self, stages: Stages, progress: Progress, send: Send) -> None:
+    def __init__(self, stages: Stages, progress: Progress, send: Send, rejects: Rejects) -> None:
         self._stages = stages
         self._progress = progress
         self._send = send
+        self._rejects = rejects
         self._budget = ByteBudget(stages.json_budget)
         self._window = SendWindow(stages.window)
         # Encoders never starve while the cutter is busy, and few blocks wait.
-        self._encoded: asyncio.Queue[_Started | _TableEnd | None] = asyncio.Queue(
+        self._encoded: asyncio.Queue[_Started | _TableEnd | _Unreadable | None] = asyncio.Queue(
             2 * stages.encoders
         )
         self._chunks: asyncio.Queue[tuple[int, Chunk] | None] = asyncio.Queue(stages.senders)
@@ -166,17 +196,27 @@ class Pipeline:
     async def _read(
         self, tables: Sequence[tuple[Table, Source]], reader: Executor, encoders: Executor
     ) -> None:
+        """Reads table after table."""
+        try:
+            for table, source in tables:
+                await self._read_table(table, source, reader, encoders)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told in its turn
+            await self._encoded.put(_Unreadable(error))
+        else:
+            await self._encoded.put(None)
+
+    async def _read_table(
+        self, table: Table, source: Source, reader: Executor, encoders: Executor
+    ) -> None:
         """Reads block after block and gives each to an encoder."""
         loop = asyncio.get_running_loop()
-        for table, source in tables:
-            encoder = BlockEncoder(table, self._stages.orientation)
-            async with self._blocks(table, source, reader) as next_block:
-                while (block := await next_block()) is not None:
-                    await self._budget.reserve(block.width)
-                    encoding = loop.run_in_executor(encoders, encoder.encode, block.parts)
-                    await self._put_or_cancel(_Started(table, block.width, encoding))
-            await self._encoded.put(_TableEnd(table))
-        await self._encoded.put(None)
+        encoder = BlockEncoder(table, self._stages.orientation)
+        async with self._blocks(table, source, reader) as next_block:
+            while (block := await next_block()) is not None:
+                await self._budget.reserve(block.width)
+                encoding = loop.run_in_executor(encoders, encoder.encode, block.parts)
+                await self._put_or_cancel(_Started(table, block.width, encoding))
+        await self._encoded.put(_TableEnd(table))
 
     @contextlib.asynccontextmanager
     async def _blocks(
@@ -184,8 +224,10 @@ class Pipeline:
     ) -> AsyncIterator[Callable[[], Awaitable[Block | None]]]:
         """Gives a function that reads the next block in the reader's thread."""
         loop = asyncio.get_running_loop()
-        batches = source.batches(self._stages.batch_bytes)
-        pieces = blocks(batches, Caster(table), block_bytes(self._stages.rules))
+        shaper = Shaper(table)
+        batches = source.batches(self._stages.batch_bytes, shaper.columns)
+        names = row_overhead(self._stages.orientation, table.column_names)
+        pieces = blocks(batches, shaper, block_bytes(self._stages.rules), names)
 
         def close() -> None:
             pieces.close()
@@ -218,6 +260,8 @@ class Pipeline:
             item = await self._encoded.get()
             if item is None:
                 break
+            if isinstance(item, _Unreadable):
+                raise item.error
             if collector is None:
                 collector = _Collector(item.table, self._stages)
             await self._queue_chunks_of(item, collector)
@@ -232,18 +276,30 @@ class Pipeline:
         """Hands over the chunks that a block, or the end of its table, completes."""
         if isinstance(item, _Started):
             block = await item.encoding
+            rows = block.rows + len(block.rejected)
+            await self._rejects.take(item.table.name, rows, block.rejected)
             self._budget.correct(item.reserved, block.size)
             self._count(item.table, block)
             chunks = collector.add(block)
-        elif collector.is_empty and not self._stages.allow_empty:
-            raise no_rows(item.table.name)
+        elif collector.is_empty:
+            self._check_empty(item.table.name)
+            return
         else:
             chunks = collector.finish()
         for chunk in chunks:
             await self._queue(chunk, item.table)
 
+    def _check_empty(self, table: str) -> None:
+        """Refuses a table without rows, unless that is what the user expects of its source."""
+        error = self._rejects.all_rejected(table)
+        if error is None and not self._stages.allow_empty:
+            error = no_rows(table)
+        if error is not None:
+            raise error
+
     def _count(self, table: Table, block: Encoded) -> None:
         self._progress.rows_encoded += block.rows
+        self._progress.rows_rejected += len(block.rejected)
         self._progress.encoded_bytes += block.size
         for column, lost in block.non_finite.items():
             place = (table.name, column)

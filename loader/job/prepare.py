@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from loader.encode import Orientation
 from loader.errors import UsageError
+from loader.job.keys import check_keys
 from loader.job.pipeline import Stages, no_rows
+from loader.job.rejects import check_rejects_file
 from loader.job.settings import (
     LoadSettings,
     Ordering,
     UpdatePolicy,
+    Workflow,
     default_memory,
     encoder_threads,
 )
@@ -48,6 +52,20 @@ class Prepared:
     settings: LoadSettings
     warnings: tuple[str, ...]
 
+    def with_model(self, model: DatasetModel) -> Prepared:
+        """Returns the same load with the same tables in another shape, and its warnings."""
+        stale = _key_warnings(self.model, self.settings)
+        kept = [warning for warning in self.warnings if warning not in stale]
+        return replace(
+            self,
+            model=model,
+            tables=tuple(
+                (table, source)
+                for table, (_, source) in zip(model.tables, self.tables, strict=True)
+            ),
+            warnings=(*kept, *_key_warnings(model, self.settings)),
+        )
+
     @property
     def rows(self) -> int | None:
         """Rows of all tables, where every source knows."""
@@ -64,9 +82,12 @@ def prepare(sources: Sources, settings: LoadSettings, options: SourceOptions) ->
         UsageError: The settings contradict each other or the sources.
         SourceError: A source cannot be loaded.
     """
-    rules = ChunkRules.of(settings.chunk_size)
-    encoders = encoder_threads()
-    strict = settings.ordering is Ordering.STRICT
+    check_rejects_file(settings)
+    one_request = settings.workflow is Workflow.ONE_REQUEST
+    rules = ChunkRules.one_request() if one_request else ChunkRules.of(settings.chunk_size)
+    # One thread encodes 50 MB in a second; more of them would only read further than is of use.
+    encoders = 1 if one_request else encoder_threads()
+    strict = one_request or settings.ordering is Ordering.STRICT
     memory = plan_memory(
         settings.memory or default_memory(),
         rules,
@@ -75,16 +96,24 @@ def prepare(sources: Sources, settings: LoadSettings, options: SourceOptions) ->
     )
     opened = open_tables(sources, options)
     schemas = {table: source.schema for table, source in opened.items()}
-    model = build_model(settings.dataset or next(iter(opened)), schemas, settings.roles)
+    model = build_model(settings.dataset, schemas, settings.wishes)
+    if settings.dataset_id is None and settings.folder_id is None:
+        settings = replace(settings, folder_id=model.folder_id)
     _check_policies(model, settings)
-    for table, source in opened.items():
+    _check_workflow(model, settings)
+    for name, source in opened.items():
         if source.rows == 0 and not settings.allow_empty:
-            raise no_rows(table)
+            raise no_rows(name)
+    tables = tuple((table, opened[table.name]) for table in model.tables)
+    if settings.check_keys:
+        # Nothing else is alive yet: the search may have what the JSON will take.
+        for table, source in tables:
+            check_keys(model, table, source, memory=memory.json, watch=options.watch)
     return Prepared(
         model=model,
-        tables=tuple((table, opened[table.name]) for table in model.tables),
+        tables=tables,
         stages=Stages(
-            orientation=settings.orientation,
+            orientation=Orientation.RECORDS if one_request else settings.orientation,
             rules=rules,
             json_budget=memory.json,
             batch_bytes=BATCH_BYTES,
@@ -117,6 +146,15 @@ def _check_policies(model: DatasetModel, settings: LoadSettings) -> None:
                 f"--policy {table}=…: there is no table {table!r}",
                 hint=f"tables: {', '.join(sorted(known))}",
             )
+
+
+def _check_workflow(model: DatasetModel, settings: LoadSettings) -> None:
+    if settings.workflow is Workflow.ONE_REQUEST and len(model.tables) > 1:
+        raise UsageError(
+            "--workflow one-request loads a single table, and there are "
+            f"{len(model.tables)}: " + ", ".join(table.name for table in model.tables),
+            hint="--workflow session loads any number of tables of any size",
+        )
 
 
 def _chunk_warnings(rules: ChunkRules) -> list[str]:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loader.encode import BlockEncoder, chunk_overhead
-from loader.job.blocks import blocks
-from loader.job.cast import Caster
+import pyarrow as pa
+
+from loader.encode import chunk_overhead
 from loader.job.prepare import Prepared
+from loader.job.sample import Sample, take_sample
+from loader.job.settings import Workflow
 from loader.model import Column, DatasetModel, Table
-from loader.planning import MemoryPlan, block_bytes
+from loader.planning import ONE_REQUEST, MemoryPlan
 from loader.sources import Source
-from loader.units import MB
+from loader.units import size
 
 __all__ = ["LoadPlan", "TablePlan", "plan_load"]
-
-# Blocks that are encoded to learn the bytes of a row: about 8 MB of JSON.
-_SAMPLE_BLOCKS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +29,42 @@ class TablePlan:
         policy: Its update policy.
         files: How many files it is read from.
         rows: Its rows; None where only reading tells.
-        row_bytes: JSON bytes of a row, from a sample; None for a table without rows.
         json_bytes: Estimated JSON; None where the rows are not known.
         chunks: Estimated number of chunks; None where the rows are not known.
-        rereadable: Whether the source can be read a second time.
+        rereadable: Whether the source can be read a second time, without which no load of it can
+            be resumed.
+        notes: How the source is read, where that was guessed.
+        sample: Its first rows; None for a source that can be read only once.
+        first_rows: The first rows asked for, each value as the JSON text that will be sent.
     """
 
     table: Table
     policy: str
     files: int
     rows: int | None
-    row_bytes: float | None
     json_bytes: int | None
     chunks: int | None
     rereadable: bool
+    notes: tuple[str, ...]
+    sample: Sample | None
+    first_rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def row_bytes(self) -> float | None:
+        """JSON bytes of a row, from the sample; None where there is no row to tell."""
+        return self.sample.row_bytes if self.sample else None
+
+    def examples(self) -> list[str | None]:
+        """Returns for each column the JSON text of its first value in the sample that is there."""
+        if self.sample is None:
+            return [None] * len(self.table.columns)
+        return [
+            next((row[place] for row in self.sample.rows if row[place] != "null"), None)
+            for place in range(len(self.table.columns))
+        ]
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the JSON form."""
+        """Returns the JSON form; values are JSON texts, so that no digit is lost on the way."""
         return {
             "name": self.table.name,
             "policy": self.policy,
@@ -57,7 +74,12 @@ class TablePlan:
             "json_bytes": self.json_bytes,
             "chunks": self.chunks,
             "rereadable": self.rereadable,
-            "columns": [_column(column) for column in self.table.columns],
+            "notes": list(self.notes),
+            "columns": [
+                _column(column, example)
+                for column, example in zip(self.table.columns, self.examples(), strict=True)
+            ],
+            "preview": [list(row) for row in self.first_rows],
         }
 
 
@@ -67,7 +89,9 @@ class LoadPlan:
 
     Attributes:
         model: The dataset's model.
+        schemas: What the sources have, by table; a mapping file tells of columns left out too.
         tables: Each table's share.
+        workflow: An upload session, or one request.
         orientation: How chunks would arrange values.
         chunk_target: JSON bytes wanted in a chunk.
         memory: How the memory budget is shared out; its sum is the peak.
@@ -75,7 +99,9 @@ class LoadPlan:
     """
 
     model: DatasetModel
+    schemas: Mapping[str, pa.Schema]
     tables: tuple[TablePlan, ...]
+    workflow: str
     orientation: str
     chunk_target: int
     memory: MemoryPlan
@@ -86,6 +112,7 @@ class LoadPlan:
         return {
             "dataset": self.model.name,
             "tables": [table.as_dict() for table in self.tables],
+            "workflow": self.workflow,
             "orientation": self.orientation.lower(),
             "chunk_size": self.chunk_target,
             "concurrency": self.memory.concurrency,
@@ -101,58 +128,77 @@ class LoadPlan:
         }
 
 
-def _column(column: Column) -> dict[str, Any]:
+def _column(column: Column, example: str | None) -> dict[str, Any]:
     return {
         "name": column.name,
+        "source": column.source,
         "source_type": str(column.source_type),
         "data_type": column.data_type.value,
         "role": column.role.value,
+        "example": example,
     }
 
 
-def plan_load(prepared: Prepared, preview: int = 0) -> LoadPlan:
+def plan_load(prepared: Prepared, first_rows: int = 0) -> LoadPlan:
     """Returns the plan of a load; encodes the first rows of every table to estimate its size.
+
+    Args:
+        prepared: The load.
+        first_rows: How many rows of each table to show as they will be sent.
 
     Raises:
         SourceError: A source cannot be read, or one of the first values does not fit.
     """
+    warnings = list(prepared.warnings)
+    tables = []
+    for table, source in prepared.tables:
+        # A stream that can be read only once is left for the push.
+        sample = take_sample(prepared, table, source, first_rows) if source.rereadable else None
+        if sample is not None and sample.rejected:
+            warnings.append(
+                f"table {table.name!r}: {sample.rejected} of the first "
+                f"{sample.rejected + sample.encoded_rows} rows would be left out, the first "
+                f"because {sample.reason}"
+            )
+        tables.append(_table(prepared, table, source, sample, first_rows))
+    expected = tables[0].json_bytes or 0
+    if prepared.settings.workflow is Workflow.ONE_REQUEST and expected > ONE_REQUEST:
+        warnings.append(
+            f"about {size(expected)} of JSON, and one request takes at most "
+            f"{size(ONE_REQUEST)}: leave out --workflow one-request"
+        )
     return LoadPlan(
         model=prepared.model,
-        tables=tuple(_table(prepared, table, source) for table, source in prepared.tables),
+        schemas={table.name: source.schema for table, source in prepared.tables},
+        tables=tuple(tables),
+        workflow=prepared.settings.workflow.value,
         orientation=prepared.stages.orientation.value,
         chunk_target=prepared.stages.rules.target,
         memory=prepared.memory,
-        warnings=prepared.warnings,
+        warnings=tuple(warnings),
     )
 
 
-def _table(prepared: Prepared, table: Table, source: Source) -> TablePlan:
-    # A stream that can be read only once is left for the push.
-    row_bytes = _row_bytes(prepared, table, source) if source.rereadable else None
-    size = chunks = None
+def _table(
+    prepared: Prepared, table: Table, source: Source, sample: Sample | None, first_rows: int
+) -> TablePlan:
+    row_bytes = sample.row_bytes if sample else None
+    json_bytes = chunks = None
     if source.rows is not None and (row_bytes is not None or not source.rows):
         overhead = chunk_overhead(prepared.stages.orientation, len(table.columns))
-        size = int(source.rows * (row_bytes or 0.0)) + overhead
+        json_bytes = int(source.rows * (row_bytes or 0.0)) + overhead
         rules = prepared.stages.rules
-        chunks = 1 if size < rules.hold else round(size / rules.target)
+        chunks = 1 if json_bytes < rules.hold else round(json_bytes / rules.target)
         chunks = chunks if source.rows else 0
     return TablePlan(
         table=table,
         policy=prepared.settings.policy_of(table.name).value,
         files=len(source.origins),
         rows=source.rows,
-        row_bytes=row_bytes,
-        json_bytes=size,
+        json_bytes=json_bytes,
         chunks=chunks,
         rereadable=source.rereadable,
+        notes=tuple(source.notes),
+        sample=sample,
+        first_rows=sample.rows[:first_rows] if sample else (),
     )
-
-
-def _row_bytes(prepared: Prepared, table: Table, source: Source) -> float | None:
-    stages = prepared.stages
-    encoder = BlockEncoder(table, stages.orientation)
-    with contextlib.closing(source.batches(min(stages.batch_bytes, 2 * MB))) as batches:
-        pieces = blocks(batches, Caster(table), block_bytes(stages.rules))
-        sample = [encoder.encode(block.parts) for block in itertools.islice(pieces, _SAMPLE_BLOCKS)]
-    rows = sum(encoded.rows for encoded in sample)
-    return sum(encoded.size for encoded in sample) / rows if rows else None

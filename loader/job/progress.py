@@ -15,6 +15,7 @@ class Phase(enum.StrEnum):
     CONNECTING = "connecting"
     LOADING = "loading"
     PUBLISHING = "publishing"
+    VERIFYING = "verifying"
     CLOSING = "closing"
 
 
@@ -31,6 +32,7 @@ class Progress:
         trouble: What keeps a publish from being seen, while the server cannot be asked.
         rows_total: Rows of the source where known, else None.
         rows_encoded: Rows turned into JSON.
+        rows_rejected: Rows left out because they cannot be loaded.
         rows_accepted: Rows the server has accepted.
         encoded_bytes: JSON made.
         sent_bytes: JSON handed to the network (its base64 is a third larger).
@@ -44,6 +46,7 @@ class Progress:
     trouble: str | None = None
     rows_total: int | None = None
     rows_encoded: int = 0
+    rows_rejected: int = 0
     rows_accepted: int = 0
     encoded_bytes: int = 0
     sent_bytes: int = 0

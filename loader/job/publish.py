@@ -7,15 +7,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 
 from loader.api import Client, PublishState, PublishStatus
-from loader.errors import (
-    LoaderError,
-    OutcomeUnknown,
-    ProtocolViolation,
-    PublishFailed,
-    Recovery,
-)
+from loader.errors import LoaderError, OutcomeUnknown, PublishFailed, Recovery
+from loader.job.outcome import may_have_happened
 
-__all__ = ["publish_and_wait"]
+__all__ = ["HOW_TO_CHECK", "publish_and_wait"]
 
 FIRST_INTERVAL = 0.1
 GROWTH = 1.5
@@ -23,7 +18,7 @@ LONGEST_INTERVAL = 10.0
 # Seconds: a state outside of the known ones may pass; one that stays is a failure.
 UNKNOWN_LIMIT = 10.0
 
-_HOW_TO_CHECK = (
+HOW_TO_CHECK = (
     "look at the dataset's row count and time of change in the Library before loading again"
 )
 
@@ -102,10 +97,7 @@ async def _start(client: Client, dataset_id: str, session_id: str) -> None:
     try:
         await client.publish(dataset_id, session_id)
     except LoaderError as error:
-        # Without a connection the server has seen nothing, and a refusal is an answer. What is no
-        # answer of the API at all may come from a gateway in front of a server that is at work.
-        ambiguous = error.recovery is Recovery.RETRY or isinstance(error, ProtocolViolation)
-        if not ambiguous or error.details.get("phase") in {"tls", "connect"}:
+        if not may_have_happened(error):
             raise
         try:
             status = await client.publish_status(dataset_id, session_id)
@@ -129,5 +121,5 @@ def _failed(status: PublishStatus) -> PublishFailed:
 
 def _unknown(reason: str) -> OutcomeUnknown:
     return OutcomeUnknown(
-        f"it is not known whether the data was published: {reason}", hint=_HOW_TO_CHECK
+        f"it is not known whether the data was published: {reason}", hint=HOW_TO_CHECK
     )

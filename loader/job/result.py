@@ -6,9 +6,13 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
-from loader.errors import Interrupted, LoaderError, OutcomeUnknown
+from loader.errors import Interrupted, LoaderError, OutcomeUnknown, VerificationFailed
 
 __all__ = ["Result", "Status", "TableResult", "status_of"]
+
+
+REJECTED_ROWS = 7
+"""The exit code of a load that ended well, but left rows out."""
 
 
 class Status(enum.StrEnum):
@@ -25,6 +29,8 @@ def status_of(error: LoaderError) -> Status:
     """Returns the status that an error means."""
     if isinstance(error, Interrupted):
         return Status.INTERRUPTED
+    if isinstance(error, VerificationFailed):
+        return Status.PUBLISHED
     return Status.UNKNOWN if isinstance(error, OutcomeUnknown) else Status.FAILED
 
 
@@ -37,7 +43,9 @@ class TableResult:
         rows: Rows accepted by the server.
         chunks: Chunks accepted by the server.
         json_bytes: Their decoded JSON.
-        rejected: Rows left out; always 0: a row that does not fit fails the load.
+        rejected: Rows left out, because they cannot be loaded.
+        table_id: Its id, which an update with one request needs; None: not known, as after a load
+            through an upload session.
     """
 
     name: str
@@ -45,15 +53,17 @@ class TableResult:
     chunks: int = 0
     json_bytes: int = 0
     rejected: int = 0
+    table_id: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the JSON form."""
+        """Returns the JSON form; ``table_id`` only where it is known."""
         return {
             "name": self.name,
             "rows": self.rows,
             "chunks": self.chunks,
             "json_bytes": self.json_bytes,
             "rejected": self.rejected,
+            **({"table_id": self.table_id} if self.table_id else {}),
         }
 
 
@@ -103,7 +113,9 @@ class Result:
     @property
     def exit_code(self) -> int:
         """The exit code of the command line."""
-        return self.error.exit_code if self.error else 0
+        if self.error:
+            return self.error.exit_code
+        return REJECTED_ROWS if any(table.rejected for table in self.tables) else 0
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the object that ``--json`` prints."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from loader.encode import Orientation
 from loader.errors import UsageError
-from loader.model import Roles
+from loader.model import Wishes
 from loader.units import MB
 
 __all__ = [
@@ -99,6 +99,19 @@ class BadRowLimit:
         return f"{self.percent:g}%" if self.rows is None else f"{self.rows}"
 
 
+# Settings that say how an upload session goes, and their options.
+_SESSION_ONLY = {
+    "overwrite": "--overwrite",
+    "orientation": "--orientation",
+    "chunk_size": "--chunk-size",
+    "concurrency": "--concurrency",
+    "ordering": "--ordering",
+    "window": "--window",
+    "publish": "--no-publish",
+    "publish_timeout": "--publish-timeout",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSettings:
     """Settings of one load.
@@ -110,7 +123,7 @@ class LoadSettings:
         folder_id: Folder of the dataset; None: the user's My Reports.
         policy: Update policy of every table without one of its own.
         table_policies: Update policies by table.
-        roles: Attributes, metrics and data types of single columns.
+        wishes: What is said of single columns, by options and in the mapping file.
         orientation: Columns are smaller and faster; rows are what the documents default to.
         chunk_size: Bytes of JSON wanted in a chunk; None: as the documents recommend.
         concurrency: PUTs at once; None: as many as the memory keeps busy, at most 8.
@@ -139,7 +152,7 @@ class LoadSettings:
     folder_id: str | None = None
     policy: UpdatePolicy = UpdatePolicy.REPLACE
     table_policies: Mapping[str, UpdatePolicy] = field(default_factory=dict)
-    roles: Roles = field(default_factory=Roles)
+    wishes: Wishes = field(default_factory=Wishes)
     orientation: Orientation = Orientation.COLUMN
     chunk_size: int | None = None
     concurrency: int | None = None
@@ -177,7 +190,7 @@ class LoadSettings:
                     f"{option} must be above 0, and is {value:g}",
                     hint=f"leave out {option} for its default",
                 )
-        for name in ("dataset", "dataset_id", "folder_id"):
+        for name in ("dataset", "dataset_id", "folder_id", "table_id"):
             text = getattr(self, name)
             # What an unset variable of a script becomes must not mean the default.
             if text is not None and not text.strip():
@@ -228,7 +241,28 @@ class LoadSettings:
                 "--rejects-file is written with --on-bad-row quarantine only",
                 "add --on-bad-row quarantine, or leave out --rejects-file",
             ),
+            (
+                self.orientation is Orientation.RECORDS,
+                "--orientation: an upload session takes columns or rows, not records",
+                "choose column or row, or --workflow one-request, which sends records by itself",
+            ),
+            (
+                self.table_id is not None and self.workflow is Workflow.SESSION,
+                "--table-id is of no use with an upload session, which finds tables by their names",
+                "leave it out, or add --workflow one-request",
+            ),
+            *self._session_only(),
         )
+
+    def _session_only(self) -> Iterator[tuple[bool, str, str]]:
+        """Yields what has no meaning in one request, where it was changed from its default."""
+        defaults = {field.name: field.default for field in fields(self)}
+        for name, option in _SESSION_ONLY.items():
+            yield (
+                self.workflow is Workflow.ONE_REQUEST and getattr(self, name) != defaults[name],
+                f"{option} belongs to an upload session, not to --workflow one-request",
+                f"leave out {option}, or choose --workflow session",
+            )
 
     def policy_of(self, table: str) -> UpdatePolicy:
         """Returns the update policy of a table."""

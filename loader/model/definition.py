@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,20 @@ import pyarrow as pa
 
 from loader.model.types import DataType
 
-__all__ = ["Column", "DatasetModel", "Role", "Table"]
+__all__ = [
+    "ID",
+    "Attribute",
+    "Column",
+    "ColumnRef",
+    "DatasetModel",
+    "Form",
+    "Metric",
+    "Role",
+    "Table",
+]
+
+ID = "ID"
+"""The category of the form that identifies an attribute's elements."""
 
 
 class Role(enum.StrEnum):
@@ -52,6 +65,7 @@ class Table:
 
     name: str
     columns: tuple[Column, ...]
+    description: str | None = None
 
     @property
     def column_names(self) -> list[str]:
@@ -60,15 +74,66 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetModel:
-    """All tables of a dataset.
+class ColumnRef:
+    """A column of a table, both by their names in the dataset."""
 
-    A column name that several tables share is one attribute (or metric) with an expression for
-    each: that is how the API joins tables.
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form of an attribute: what identifies (``ID``) or describes (``DESC``, …) its elements.
+
+    Attributes:
+        category: Its category.
+        columns: The columns that hold it, at most one of each table.
+    """
+
+    category: str
+    columns: tuple[ColumnRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute; its ID form is the first one."""
+
+    name: str
+    forms: tuple[Form, ...]
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric and the columns that hold it, at most one of each table."""
+
+    name: str
+    columns: tuple[ColumnRef, ...]
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetModel:
+    """All tables of a dataset, and the attributes and metrics made of their columns.
+
+    An attribute (or metric) with columns of several tables has an expression for each: that is how
+    the API joins tables.
+
+    Attributes:
+        name: The dataset's name.
+        tables: Its tables, in the order of the sources.
+        attributes: Its attributes.
+        metrics: Its metrics, without those that the server adds to count rows.
+        description: What the dataset is described as.
+        folder_id: The folder that the mapping puts it in; None: the user's My Reports.
     """
 
     name: str
     tables: tuple[Table, ...]
+    attributes: tuple[Attribute, ...]
+    metrics: tuple[Metric, ...]
+    description: str | None = None
+    folder_id: str | None = None
 
     def definition(self, folder_id: str | None = None) -> dict[str, Any]:
         """Returns the body of ``POST /api/datasets/models``.
@@ -76,12 +141,15 @@ class DatasetModel:
         Source: many-requests document, "Create the definition of the dataset". Expressions are
         written as ``tableName`` and ``columnName``: a ``formula`` is ambiguous where a name has a
         dot.
+
+        Args:
+            folder_id: The folder; None: the model's own.
         """
         body: dict[str, Any] = {
-            "name": self.name,
+            **_named(self.name, self.description),
             "tables": [
                 {
-                    "name": table.name,
+                    **_named(table.name, table.description),
                     "columnHeaders": [
                         {"name": column.name, "dataType": column.data_type.value}
                         for column in table.columns
@@ -90,34 +158,31 @@ class DatasetModel:
                 for table in self.tables
             ],
             "metrics": [
-                {"name": name, "expressions": list(self._expressions(name, Role.METRIC))}
-                for name in self._names(Role.METRIC)
+                {
+                    **_named(metric.name, metric.description),
+                    "expressions": _expressions(metric.columns),
+                }
+                for metric in self.metrics
             ],
             "attributes": [
                 {
-                    "name": name,
+                    **_named(attribute.name, attribute.description),
                     "attributeForms": [
-                        {
-                            "category": "ID",
-                            "expressions": list(self._expressions(name, Role.ATTRIBUTE)),
-                        }
+                        {"category": form.category, "expressions": _expressions(form.columns)}
+                        for form in attribute.forms
                     ],
                 }
-                for name in self._names(Role.ATTRIBUTE)
+                for attribute in self.attributes
             ],
         }
-        if folder_id:
-            body["folderId"] = folder_id
+        if folder_id or self.folder_id:
+            body["folderId"] = folder_id or self.folder_id
         return body
 
-    def _names(self, role: Role) -> list[str]:
-        names = (
-            column.name for table in self.tables for column in table.columns if column.role is role
-        )
-        return list(dict.fromkeys(names))
 
-    def _expressions(self, name: str, role: Role) -> Iterator[dict[str, str]]:
-        for table in self.tables:
-            for column in table.columns:
-                if column.name == name and column.role is role:
-                    yield {"tableName": table.name, "columnName": column.name}
+def _named(name: str, description: str | None) -> dict[str, str]:
+    return {"name": name, "description": description} if description else {"name": name}
+
+
+def _expressions(columns: Iterable[ColumnRef]) -> list[dict[str, str]]:
+    return [{"tableName": ref.table, "columnName": ref.column} for ref in columns]

@@ -77,24 +77,22 @@ def data_type_of(arrow: pa.DataType) -> DataType | None:
         return DataType.DATETIME
     if pt.is_duration(arrow):
         return DataType.BIGINTEGER
-    if _holds_interval(arrow):
-        return None
     # Texts, binary (as base64), nested values (as JSON text), uuids and null: all are texts.
-    return DataType.STRING
-
-
-def _holds_interval(arrow: pa.DataType) -> bool:
-    """Whether a type is an interval of months, days and nanoseconds, or has one inside."""
-    if pt.is_map(arrow):
-        return _holds_interval(arrow.key_type) or _holds_interval(arrow.item_type)
-    if pt.is_struct(arrow) or pt.is_union(arrow):
-        return any(
-            _holds_interval(arrow.field(position).type) for position in range(arrow.num_fields)
-        )
+    # Intervals are not in the table, nor is what a later version of Arrow may add.
     if pt.is_nested(arrow):
-        return _holds_interval(arrow.value_type)
-    stored = storage_type(arrow)
-    return bool(pt.is_interval(stored)) if stored == arrow else _holds_interval(stored)
+        mapped = (data_type_of(arrow.field(place).type) for place in range(arrow.num_fields))
+        return None if None in mapped else DataType.STRING
+    known = is_text(arrow) or _is_binary(arrow) or pt.is_null(arrow)
+    return DataType.STRING if known or isinstance(arrow, pa.UuidType) else None
+
+
+def _is_binary(arrow: pa.DataType) -> bool:
+    return bool(
+        pt.is_binary(arrow)
+        or pt.is_large_binary(arrow)
+        or pt.is_binary_view(arrow)
+        or pt.is_fixed_size_binary(arrow)
+    )
 
 
 def _integer(arrow: pa.DataType) -> DataType:

@@ -171,7 +171,10 @@ def test_roles_that_an_existing_dataset_contradicts_are_a_mismatch(push, server,
     push(path).succeeded()
     failed = push(path, "--attribute", "id", "--policy", "upsert")
     assert failed.code == 3
-    assert "'id' is a metric there, and --attribute names it" in failed.error["message"]
+    assert "is a metric there, and is asked to be an attribute" in failed.error["message"]
+    assert failed.error["tables"]["keys"]["reroled"] == [
+        {"column": "id", "dataset": "metric", "wanted": "attribute"}
+    ]
 
 
 def test_dataset_id_names_the_dataset(push, server, file):

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 
-import loader.job.load
+import loader.job.running
+from tests.cli.harness import Push
 
 CHUNKS = ("--chunk-size", "30kB", "--concurrency", "2")
 
@@ -111,7 +112,12 @@ def test_a_put_that_fails(  # noqa: PLR0917 - fixtures and cases
     else:
         assert server.datasets == {}
         assert result["dataset_id"] is None
-    server.left_nothing()
+    if kind == "session_expired":
+        # The logins that it said had ended are its own to forget.
+        assert server.sessions == 0
+        assert len(server.called("POST", "/login")) > existing + 1
+    else:
+        server.left_nothing()
     assert result["seconds"] < 10
 
 
@@ -125,7 +131,23 @@ def test_the_ticket_reaches_the_user(push, server, file):
 
 
 def test_a_login_that_ends_in_mid_load(push, server, file):
-    """Nothing can be cleaned up then: warnings say so, and the error is the first one's."""
+    """It is renewed, once for all workers, and the upload session goes on."""
+    ends = iter([True, False, False, True])
+
+    async def end_all_logins(request):
+        if next(ends, False):
+            for login in list(server.emulator.logins._by_token.values()):
+                server.emulator.logins.close(login)
+
+    server.fault = FromThird(end_all_logins)
+    push(file, *CHUNKS).succeeded()
+    assert len(server.called("POST", "/login")) == 3
+    assert server.sql("SELECT count(*), count(DISTINCT k) FROM t.t") == [(30_000, 30_000)]
+    server.left_nothing()
+
+
+def test_logins_that_end_again_and_again(push, server, file):
+    """Then it gives up, with a login to clean up with."""
 
     async def end_all_logins(request):
         for login in list(server.emulator.logins._by_token.values()):
@@ -136,9 +158,29 @@ def test_a_login_that_ends_in_mid_load(push, server, file):
     assert outcome.code == 5
     assert outcome.error["kind"] == "session_expired"
     assert outcome.error["hint"]
+    assert server.datasets == {}
+    assert server.sessions == 0
+
+
+def test_a_login_that_cannot_be_renewed(command, serve, file):
+    """Nothing can be cleaned up then: warnings say so, and the error is the first one's."""
+    server = serve()
+    push = Push(command, server)
+
+    async def end_all_logins(request):
+        object.__setattr__(server.emulator.options, "password", "changed")
+        for login in list(server.emulator.logins._by_token.values()):
+            server.emulator.logins.close(login)
+
+    server.fault = FromThird(end_all_logins)
+    outcome = push(file, *CHUNKS)
+    assert outcome.code == 4
+    assert outcome.error["kind"] == "login"
+    assert "accepted before" in outcome.error["hint"]
+    # Once for all workers and for all cleaning up: more would lock the account.
+    assert server.called("POST", "/login") == [204, 401]
     warnings = outcome.json["warnings"]
-    aims = ["delete the upload session", "delete the new dataset", "log out"]
-    for aim in aims:
+    for aim in ("delete the upload session", "delete the new dataset"):
         assert any(aim in warning for warning in warnings), warnings
     # It is known by its id, since it is still there.
     assert outcome.json["dataset_id"] == server.datasets["t"]
@@ -167,7 +209,7 @@ def test_cleaning_up_that_fails_is_a_warning(push, server, file, success):
 
 
 def test_cleaning_up_that_hangs_is_given_up(push, server, file, monkeypatch):
-    monkeypatch.setattr(loader.job.load, "CLOSING_TIMEOUT", 0.1)
+    monkeypatch.setattr(loader.job.running, "CLOSING_TIMEOUT", 0.1)
 
     async def fault(request):
         if request.method == "DELETE":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,11 +36,16 @@ def test_json(command, file):
     assert plan["chunk_size"] == 100_000_000
     assert (table["name"], table["rows"], table["files"]) == ("sales", 50_000, 1)
     assert (table["policy"], table["chunks"], table["rereadable"]) == ("replace", 1, True)
+    keys = ("name", "source", "source_type", "data_type", "role", "example")
     assert table["columns"] == [
-        {"name": "day", "source_type": "string", "data_type": "STRING", "role": "attribute"},
-        {"name": "amount", "source_type": "double", "data_type": "DOUBLE", "role": "metric"},
-        {"name": "n", "source_type": "int64", "data_type": "BIGINTEGER", "role": "metric"},
+        dict(zip(keys, column, strict=True))
+        for column in (
+            ("day", "day", "string", "STRING", "attribute", '"2024-01-01"'),
+            ("amount", "amount", "double", "DOUBLE", "metric", "1.25"),
+            ("n", "n", "int64", "BIGINTEGER", "metric", "0"),
+        )
     ]
+    assert table["preview"] == []
     memory = plan["memory"]
     parts = memory["base"] + memory["reader"] + memory["encoders"] + memory["json"]
     assert parts <= memory["total"]
@@ -67,6 +73,33 @@ def test_text(command, file, tmp_path):
     assert "<= 1000 MB" in outcome.out
     assert "warning: " in outcome.err
     assert "warning" not in outcome.out
+
+
+def test_preview_shows_the_first_rows_as_they_will_be_sent(command, tmp_path):
+    path = tmp_path / "t.parquet"
+    columns = {
+        "big": pa.array([Decimal("1" * 30 + ".10"), None, Decimal(0)], pa.decimal128(38, 2)),
+        "text": ['say "é"', "", None],
+        "at": pa.array([0, 1_500, None], pa.timestamp("ms")),
+    }
+    pq.write_table(pa.table(columns), path)
+    plan = command("plan", path, "--preview", 2, "--json").succeeded().json
+    (table,) = plan["tables"]
+    assert table["preview"] == [
+        ["1" * 30 + ".10", '"say \\"é\\""', '"1970-01-01T00:00:00"'],
+        ["null", '""', '"1970-01-01T00:00:01.500"'],
+    ]
+    assert [column["example"] for column in table["columns"]] == table["preview"][0]
+    out = command("plan", path, "--preview", 2).succeeded().out
+    assert "the first 2 rows, as they will be sent:" in out
+    assert '"1970-01-01T00:00:01.500"' in out
+
+
+def test_examples_look_past_nulls(command, tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"k": [None, None, "x"], "n": pa.nulls(3, pa.int64())}), path)
+    plan = command("plan", path, "--json").succeeded().json
+    assert [column["example"] for column in plan["tables"][0]["columns"]] == ['"x"', None]
 
 
 def test_an_empty_table_needs_allow_empty(command, tmp_path):

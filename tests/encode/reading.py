@@ -9,22 +9,49 @@ import decimal
 import json
 import math
 import struct
-from dataclasses import dataclass
+import uuid
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from loader.encode import BlockEncoder, Orientation, assemble
-from loader.model import Roles, build_model
+from loader.encode import BlockEncoder, Orientation, assemble, texts
+from loader.model import Column, DataType, Role, Table, data_type_of
+from loader.sources import Batch
 
 
-@dataclass(frozen=True)
-class Rows:
-    data: pa.RecordBatch
-    origin: str = "test.parquet"
-    row: int = 0
+def table_of(
+    schema: pa.Schema,
+    types: Mapping[str, DataType] | None = None,
+    as_text: Collection[str] = (),
+) -> Table:
+    """A table whose columns are sent as the type table says, or as ``types`` does."""
+    columns = []
+    for field in schema:
+        data_type = (types or {}).get(field.name) or data_type_of(field.type)
+        assert data_type is not None, field
+        role = Role.METRIC if data_type.is_number else Role.ATTRIBUTE
+        columns.append(
+            Column(
+                name=field.name,
+                source_type=field.type,
+                arrow_type=field.type,
+                data_type=data_type,
+                role=role,
+                source=field.name,
+                as_text=field.name in as_text,
+            )
+        )
+    return Table("t", tuple(columns))
+
+
+def rows_of(data: pa.RecordBatch, origin: str = "test.parquet", row: int = 0) -> Batch:
+    """Rows as a source delivers them."""
+    return Batch(data=data, origin=origin, row=row)
 
 
 def encode(
@@ -32,15 +59,17 @@ def encode(
     orientation: Orientation,
     cuts: list[int] | None = None,
     batched: list[int] | None = None,
+    as_text: Collection[str] = (),
 ) -> bytes:
     """Encodes a batch as one chunk, in blocks that end at the given rows.
 
     The rows come in batches that end at ``batched``, which need not be where blocks end.
     """
-    table = build_model("d", {"t": batch.schema}, Roles()).tables[0]
-    encoder = BlockEncoder(table, orientation)
+    encoder = BlockEncoder(table_of(batch.schema, as_text=as_text), orientation)
     blocks = [
-        encoder.encode([Rows(batch.slice(start, end - start), row=start) for start, end in parts])
+        encoder.encode(
+            [rows_of(batch.slice(start, end - start), row=start) for start, end in parts]
+        )
         for parts in _parts(batch.num_rows, cuts or [], batched or [])
     ]
     chunk = assemble("t", 1, 0, blocks, orientation)
@@ -80,9 +109,57 @@ def read(text: bytes) -> list:
     )
 
 
+def read_columns(text: bytes, orientation: Orientation, names: list[str]) -> list[list]:
+    """Reads a chunk of any orientation as the values of each column."""
+    values = read(text)
+    if orientation is Orientation.COLUMN:
+        return values
+    if orientation is Orientation.RECORDS:
+        assert all([name for name, _ in row] == names for row in values)
+        values = [[value for _, value in row] for row in values]
+    return [list(column) for column in zip(*values, strict=True)]
+
+
+def compacting(least: int) -> AbstractContextManager[Any]:
+    """Has the encoder look for repeated values from so many rows on."""
+    return mock.patch.object(texts, "_WORTH_A_SAMPLE", least)
+
+
+def check_values(columns: list[list], batch: pa.RecordBatch, as_text: Collection[str] = ()) -> None:
+    """Checks that what was read back is exactly what the batch holds."""
+    assert len(columns) == batch.num_columns
+    for got, name, array in zip(columns, batch.schema.names, batch.columns, strict=True):
+        want = expected(array)
+        assert len(got) == len(want)
+        for one, other in zip(got, want, strict=True):
+            assert _agrees(one, other, array.type, quoted=name in as_text), (one, other, array.type)
+
+
+def _agrees(got: Any, want: Any, arrow: pa.DataType, *, quoted: bool) -> bool:
+    if holds_json(arrow):
+        return same_text(got, want)
+    if quoted and got is not None:
+        assert type(got) is str
+        got = Number(got)
+    return same(got, want)
+
+
+def holds_json(arrow: pa.DataType) -> bool:
+    """Whether values of a type are sent as JSON text."""
+    while True:
+        if pt.is_dictionary(arrow) or pt.is_run_end_encoded(arrow):
+            arrow = arrow.value_type
+        elif isinstance(arrow, pa.BaseExtensionType):
+            arrow = arrow.storage_type
+        else:
+            return bool(pt.is_nested(arrow))
+
+
 def expected(array: pa.Array) -> list[Any]:
     """What each value must be in JSON, computed without any of the loader's code."""
     arrow = array.type
+    if isinstance(arrow, pa.BaseExtensionType):
+        return _extended(array)
     if pt.is_dictionary(arrow):
         entries = expected(array.dictionary)
         return [None if index is None else entries[index] for index in array.indices.to_pylist()]
@@ -96,11 +173,21 @@ def expected(array: pa.Array) -> list[Any]:
         shown = array.is_valid().to_pylist()
         whole = _structs(array) if pt.is_struct(arrow) else _lists(array)
         return [value if valid else None for value, valid in zip(whole, shown, strict=True)]
-    if pt.is_time(arrow) or pt.is_timestamp(arrow) or pt.is_duration(arrow):
+    if pt.is_temporal(arrow):
         storage = pa.int32() if arrow.bit_width == 32 else pa.int64()
         stored = array.view(storage).to_pylist()
         return [None if value is None else _temporal(value, arrow) for value in stored]
     return [None if value is None else _plain(value, arrow) for value in array.to_pylist()]
+
+
+def _extended(array: pa.Array) -> list[Any]:
+    stored = expected(array.storage)
+    if isinstance(array.type, pa.UuidType):
+        raw = array.storage.to_pylist()
+        return [None if value is None else str(uuid.UUID(bytes=value)) for value in raw]
+    if isinstance(array.type, pa.Bool8Type):
+        return [None if value is None else bool(value) for value in stored]
+    return stored
 
 
 def _union(array: pa.Array) -> list[Any]:
@@ -119,7 +206,8 @@ def _union(array: pa.Array) -> list[Any]:
 def _structs(array: pa.Array) -> list[Any]:
     names = [field.name for field in array.type]
     fields = [expected(array.field(position)) for position in range(len(names))]
-    return [Pairs(zip(names, values, strict=True)) for values in zip(*fields, strict=True)]
+    rows = range(len(array))
+    return [Pairs(zip(names, [field[row] for field in fields], strict=True)) for row in rows]
 
 
 def _lists(array: pa.Array) -> list[Any]:
@@ -129,7 +217,7 @@ def _lists(array: pa.Array) -> list[Any]:
             whole.append(None)
         elif pt.is_map(array.type):
             keys, values = (expected(value.values.field(position)) for position in (0, 1))
-            whole.append(Pairs(zip(map(str, keys), values, strict=True)))
+            whole.append(Pairs(zip(keys, values, strict=True)))
         else:
             whole.append(expected(value.values))
     return whole
@@ -140,10 +228,6 @@ def _plain(value: Any, arrow: pa.DataType) -> Any:
         return value
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    if isinstance(value, dt.datetime):
-        value = value.date()
-    if isinstance(value, dt.date):
-        return value.isoformat()
     if pt.is_floating(arrow):
         width = {16: np.float16, 32: np.float32, 64: np.float64}[arrow.bit_width]
         return width(value) if math.isfinite(value) else None
@@ -153,16 +237,33 @@ def _plain(value: Any, arrow: pa.DataType) -> Any:
 def _temporal(stored: int, arrow: pa.DataType) -> Any:
     if pt.is_duration(arrow):
         return stored
-    digits = {"s": 0, "ms": 3, "us": 6, "ns": 9}[arrow.unit]
+    if pt.is_date(arrow):
+        days = stored if pt.is_date32(arrow) else stored // 86_400_000
+        return moment(days * 86_400, "s").partition("T")[0]
+    if pt.is_time(arrow):
+        return clock(stored, arrow.unit)
+    return moment(stored, arrow.unit) + ("Z" if arrow.tz else "")
+
+
+def clock(stored: int, unit: str) -> str:
+    """A time of day, from the number that Arrow keeps."""
+    seconds, fraction = _fraction(stored, unit)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
+
+
+def moment(stored: int, unit: str) -> str:
+    """A date and time, from the number that Arrow keeps."""
+    seconds, fraction = _fraction(stored, unit)
+    return (dt.datetime(1970, 1, 1) + dt.timedelta(seconds=seconds)).isoformat() + fraction
+
+
+def _fraction(stored: int, unit: str) -> tuple[int, str]:
+    digits = {"s": 0, "ms": 3, "us": 6, "ns": 9}[unit]
     seconds, fraction = divmod(stored, 10**digits)
     text = f"{fraction:0{digits}}" if digits and fraction else ""
     while text.endswith("000"):
         text = text[:-3]
-    text = f".{text}" if text else ""
-    if pt.is_time(arrow):
-        return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{text}"
-    moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=seconds)
-    return moment.isoformat() + text + ("Z" if arrow.tz else "")
+    return seconds, f".{text}" if text else ""
 
 
 def same(got: Any, want: Any) -> bool:
@@ -177,12 +278,18 @@ def same(got: Any, want: Any) -> bool:
     if isinstance(want, Pairs):
         return (
             isinstance(got, Pairs)
-            and [name for name, _ in got] == [name for name, _ in want]
+            and len(got) == len(want)
+            and all(_same_name(one[0], other[0]) for one, other in zip(got, want, strict=True))
             and same([value for _, value in got], [value for _, value in want])
         )
     if isinstance(want, list):
         return type(got) is list and len(got) == len(want) and all(map(same, got, want))
     return type(got) is type(want) and got == want
+
+
+def _same_name(got: str, want: Any) -> bool:
+    """Whether a name is the expected one: the keys of a map may be of any type, as JSON text."""
+    return got == want if isinstance(want, str) else same(read(got.encode()), want)
 
 
 def same_text(got: Any, want: Any) -> bool:

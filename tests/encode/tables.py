@@ -10,7 +10,12 @@ import uuid
 import pyarrow as pa
 from hypothesis import strategies as st
 
-_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+# Every plane, and more often what JSON or a reader of lines trips over.
+_TEXT = st.text(
+    st.characters(exclude_categories=["Cs"])
+    | st.sampled_from('"\\/\0\b\t\n\r\x1f\x7f\x85\u2028\u2029\ufeff\uffff\U0001f600\U0010ffff'),
+    max_size=12,
+)
 _DATES = st.dates(dt.date(1, 1, 1), dt.date(9999, 12, 31))
 _EPOCH = dt.datetime(1970, 1, 1)
 _YEAR_1 = int((dt.datetime(1, 1, 1) - _EPOCH).total_seconds())
@@ -60,10 +65,14 @@ SCALARS: list[tuple[pa.DataType, st.SearchStrategy]] = [
     (pa.float64(), st.floats()),
     (pa.bool_(), st.booleans()),
     (pa.decimal32(7, 2), _decimals(7, 2)),
+    (pa.decimal32(9, 9), _decimals(9, 9)),
+    (pa.decimal128(5, 0), _decimals(5, 0)),
+    (pa.decimal128(9, 12), _decimals(9, 12)),
     (pa.decimal64(18, 9), _decimals(18, 9)),
     (pa.decimal128(38, 20), _decimals(38, 20)),
     (pa.decimal128(10, -3), _decimals(10, -3)),
     (pa.decimal256(76, 38), _decimals(76, 38)),
+    (pa.decimal256(50, -20), _decimals(50, -20)),
     (pa.date32(), _DATES),
     (pa.date64(), _DATES),
     *((pa.time32(unit), _scaled(0, _DAY, _PER_SECOND[unit])) for unit in ("s", "ms")),
@@ -71,7 +80,7 @@ SCALARS: list[tuple[pa.DataType, st.SearchStrategy]] = [
     *(
         (pa.timestamp(unit, zone), _scaled(_YEAR_1, _YEAR_10000, _PER_SECOND[unit]))
         for unit in ("s", "ms", "us", "ns")
-        for zone in (None, "Europe/Berlin")
+        for zone in (None, "Europe/Berlin", "+05:30", "No/Such_Zone")
     ),
     *((arrow, _TEXT) for arrow in (pa.string(), pa.large_string(), pa.string_view())),
     *(
@@ -79,17 +88,38 @@ SCALARS: list[tuple[pa.DataType, st.SearchStrategy]] = [
         for arrow in (pa.binary(), pa.large_binary(), pa.binary_view())
     ),
     (pa.binary(5), st.binary(min_size=5, max_size=5)),
-    (pa.duration("ms"), _integers(pa.int64(), signed=True)),
+    *((pa.duration(unit), _integers(pa.int64(), signed=True)) for unit in ("s", "ms", "us", "ns")),
     (pa.null(), st.none()),
+    (pa.uuid(), st.uuids().map(lambda value: value.bytes)),
+    (pa.bool8(), st.integers(-128, 127)),
+    (pa.json_(), st.sampled_from(['{"a": [1, null]}', "null", '"', "no JSON"])),
+    (pa.opaque(pa.int16(), "type", "vendor"), st.integers(-9, 9)),
 ]
 
 
 def build(values: list, arrow: pa.DataType) -> pa.Array:
-    """Makes an array; values of temporal types are given as the integers they are stored as."""
+    """Makes an array; values of temporal types are given as the integers they are stored as.
+
+    Those of extension types are given as they are stored, too.
+    """
+    if isinstance(arrow, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(arrow, pa.array(values, arrow.storage_type))
     if pa.types.is_temporal(arrow) and not pa.types.is_date(arrow):
         storage = pa.int32() if arrow.bit_width == 32 else pa.int64()
         return pa.array(values, storage).view(arrow)
+    if pa.types.is_decimal(arrow):
+        # Through whole numbers: pyarrow takes no Decimals of a scale beyond the precision.
+        whole = type_of_digits(arrow)
+        scaled = [value and value.scaleb(arrow.scale, decimal.Context(prec=80)) for value in values]
+        digits = pa.array(scaled, whole)
+        return pa.Array.from_buffers(arrow, len(digits), digits.buffers())
     return pa.array(values, arrow)
+
+
+def type_of_digits(arrow: pa.DataType) -> pa.DataType:
+    """The decimal type without a scale that has the same layout."""
+    make = {32: pa.decimal32, 64: pa.decimal64, 128: pa.decimal128, 256: pa.decimal256}
+    return make[arrow.bit_width](arrow.precision, 0)
 
 
 @st.composite
@@ -110,18 +140,27 @@ def arrays(draw: st.DrawFn, scalar=None, size: int | None = None) -> pa.Array:
     return array
 
 
+_INDICES = (
+    *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
+    *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+)
+
+
 def _dictionary(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
     """Entries may be null, repeat, or be shown by no row."""
     entries = draw(columns(draw(st.integers(1, 4)), depth))
     index = st.none() | st.integers(0, len(entries) - 1)
     indices = draw(st.lists(index, min_size=size, max_size=size))
-    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int8()), entries)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(indices, draw(st.sampled_from(_INDICES))), entries
+    )
 
 
 def _run_ends(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
     ends = sorted({*draw(st.lists(st.integers(1, max(size, 1)), max_size=4)), max(size, 1)})
     values = draw(columns(len(ends), depth))
-    return pa.RunEndEncodedArray.from_arrays(pa.array(ends, pa.int32()), values).slice(0, size)
+    width = draw(st.sampled_from((pa.int16(), pa.int32(), pa.int64())))
+    return pa.RunEndEncodedArray.from_arrays(pa.array(ends, width), values).slice(0, size)
 
 
 def _sparse(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
@@ -147,7 +186,8 @@ def _dense(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
 
 def _struct(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
     children = [draw(columns(size, depth)) for _ in range(2)]
-    return pa.StructArray.from_arrays(children, ["a", 'b"'], mask=_mask(draw, size))
+    names = draw(st.sampled_from((["a", 'b"\u2028'], ["same", "same"], ["", "\0"])))
+    return pa.StructArray.from_arrays(children, names, mask=_mask(draw, size))
 
 
 def _fixed_size_list(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
@@ -171,16 +211,38 @@ def _list(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
     return arrow.from_arrays(pa.array(starts, offset), pa.array(lengths, offset), values, mask=mask)
 
 
+_KEYS = (
+    (pa.string(), _TEXT),
+    (pa.large_string(), st.sampled_from(["twice", "once"])),
+    (pa.int16(), st.integers(-9, 9)),
+    (pa.bool_(), st.booleans()),
+    (pa.float64(), st.floats()),
+    (pa.decimal128(9, 3), _decimals(9, 3)),
+    (pa.date32(), _DATES),
+    (pa.timestamp("ms", "UTC"), st.integers(-(10**9), 10**9)),
+    (pa.binary(), st.binary(max_size=3)),
+    (pa.list_(pa.int8()), st.lists(st.integers(0, 9), max_size=2)),
+)
+
+
 def _map(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
     lengths = draw(st.lists(st.integers(0, 2), min_size=size, max_size=size))
     ends: list[int | None] = list(itertools.accumulate(lengths, initial=0))
     total = ends[-1] or 0
-    arrow, key = draw(st.sampled_from(((pa.string(), _TEXT), (pa.int16(), st.integers(-9, 9)))))
-    keys = pa.array(draw(st.lists(key, min_size=total, max_size=total)), arrow)
+    arrow, key = draw(st.sampled_from(_KEYS))
+    keys = build(draw(st.lists(key, min_size=total, max_size=total)), arrow)
     values = draw(columns(total, depth))
     if size and draw(st.booleans()):
         ends[0] = None
     return pa.MapArray.from_arrays(pa.array(ends, pa.int32()), keys, values)
+
+
+def _extension(draw: st.DrawFn, size: int, depth: int) -> pa.Array:
+    """A type that the loader has never heard of."""
+    stored = draw(columns(size, depth))
+    if pa.types.is_null(stored.type) or isinstance(stored.type, pa.BaseExtensionType):
+        return stored  # pyarrow's own validation refuses such ones where they are nested
+    return pa.ExtensionArray.from_storage(pa.opaque(stored.type, "type", "vendor"), stored)
 
 
 def _mask(draw: st.DrawFn, size: int) -> pa.Array:
@@ -196,6 +258,7 @@ LAYOUTS = (
     _fixed_size_list,
     _list,
     _map,
+    _extension,
 )
 
 

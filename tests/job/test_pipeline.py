@@ -14,7 +14,9 @@ from loader.encode import Chunk, Orientation
 from loader.errors import BadValue, EmptySource, Refused
 from loader.job.pipeline import Pipeline, Stages
 from loader.job.progress import Progress
-from loader.model import Roles, build_model
+from loader.job.rejects import Rejects
+from loader.job.settings import LoadSettings, OnBadRow
+from loader.model import Wishes, build_model
 from loader.planning import ChunkRules
 from loader.sources import Batch
 
@@ -34,7 +36,7 @@ class Rows:
         self.closed = False
         self._bad = bad
 
-    def batches(self, batch_bytes: int) -> Iterator[Batch]:
+    def batches(self, batch_bytes: int, columns=None) -> Iterator[Batch]:
         try:
             for start in range(0, self.rows, 100):
                 numbers = list(range(start, min(start + 100, self.rows)))
@@ -61,10 +63,13 @@ def stages(**changes) -> Stages:
     return Stages(**{**settings, **changes})
 
 
-async def run(sources: dict[str, Rows], send, **changes) -> tuple[Pipeline, Progress]:
-    model = build_model("d", {name: source.schema for name, source in sources.items()}, Roles())
+async def run(
+    sources: dict[str, Rows], send, *, on_bad_row=OnBadRow.FAIL, **changes
+) -> tuple[Pipeline, Progress]:
+    model = build_model("d", {name: source.schema for name, source in sources.items()}, Wishes())
     progress = Progress()
-    pipeline = Pipeline(stages(**changes), progress, send)
+    settings = LoadSettings(on_bad_row=on_bad_row)
+    pipeline = Pipeline(stages(**changes), progress, send, Rejects(settings, "d"))
     await pipeline.run([(table, sources[table.name]) for table in model.tables])
     return pipeline, progress
 
@@ -226,7 +231,7 @@ async def test_a_row_too_wide_goes_alone_with_a_warning():
             super().__init__(3)
             self.schema = pa.schema([("s", pa.string())])
 
-        def batches(self, batch_bytes: int) -> Iterator[Batch]:
+        def batches(self, batch_bytes: int, columns=None) -> Iterator[Batch]:
             texts = pa.array(["a" * 9_000, "b" * 100_000, "c" * 9_000])
             yield Batch(pa.RecordBatch.from_arrays([texts], schema=self.schema), "rows", 0)
 

@@ -4,15 +4,7 @@ import pyarrow as pa
 import pytest
 
 from loader.errors import NameRefused, UnmappableColumn, UsageError
-from loader.model import (
-    DataType,
-    Role,
-    Roles,
-    build_model,
-    data_type_of,
-    differences,
-    role_differences,
-)
+from loader.model import DataType, Role, Wishes, build_model, data_type_of
 from loader.model.types import arrow_type_for
 
 INT, TEXT = pa.int64(), pa.string()
@@ -52,13 +44,13 @@ def schema(**columns: pa.DataType) -> pa.Schema:
 
 
 def test_numbers_are_metrics_and_the_rest_attributes():
-    table = build_model("d", {"t": schema(a=INT, b=TEXT, c=pa.date32())}, Roles()).tables[0]
+    table = build_model("d", {"t": schema(a=INT, b=TEXT, c=pa.date32())}, Wishes()).tables[0]
     assert [column.role for column in table.columns] == ["metric", "attribute", "attribute"]
 
 
 def test_the_user_decides_otherwise():
-    roles = Roles(attributes=["a"], metrics=["t.b"], types={"a": DataType.STRING})
-    table = build_model("d", {"t": schema(a=INT, b=TEXT)}, roles).tables[0]
+    wishes = Wishes(attributes=["a"], metrics=["t.b"], types={"a": DataType.STRING})
+    table = build_model("d", {"t": schema(a=INT, b=TEXT)}, wishes).tables[0]
     assert [(column.role, column.data_type) for column in table.columns] == [
         (Role.ATTRIBUTE, "STRING"),
         (Role.METRIC, "STRING"),
@@ -66,7 +58,7 @@ def test_the_user_decides_otherwise():
 
 
 def test_the_definition_is_that_of_the_documents():
-    body = build_model("d", {"t": schema(n=INT, s=TEXT), "u": schema(s=TEXT)}, Roles()).definition(
+    body = build_model("d", {"t": schema(n=INT, s=TEXT), "u": schema(s=TEXT)}, Wishes()).definition(
         "F"
     )
     assert body == {
@@ -103,89 +95,63 @@ def test_the_definition_is_that_of_the_documents():
 @pytest.mark.parametrize("name", ["", " ", "a" * 251, 'a"b', "a\\b", "a[b", "a]b"])
 def test_names_the_api_refuses(name):
     with pytest.raises(NameRefused):
-        build_model("d", {"t": pa.schema([(name, INT)])}, Roles())
+        build_model("d", {"t": pa.schema([(name, INT)])}, Wishes())
     with pytest.raises(NameRefused):
-        build_model("d", {name: schema(a=INT)}, Roles())
+        build_model("d", {name: schema(a=INT)}, Wishes())
     with pytest.raises(NameRefused):
-        build_model(name, {"t": schema(a=INT)}, Roles())
+        build_model(name, {"t": schema(a=INT)}, Wishes())
 
 
 @pytest.mark.parametrize("name", ["a" * 250, "a.b", "sum(é) %", "a'b"])
 def test_names_the_api_takes(name):
-    build_model(name, {name: pa.schema([(name, INT)])}, Roles())
+    build_model(name, {name: pa.schema([(name, INT)])}, Wishes())
 
 
 def test_a_column_name_occurs_once():
     with pytest.raises(NameRefused, match="two columns are called 'a'"):
-        build_model("d", {"t": pa.schema([("a", INT), ("a", TEXT)])}, Roles())
+        build_model("d", {"t": pa.schema([("a", INT), ("a", TEXT)])}, Wishes())
 
 
 def test_tables_agree_about_a_shared_name():
     with pytest.raises(NameRefused, match="'a' is a metric of type BIGINTEGER in table 't'"):
-        build_model("d", {"t": schema(a=INT), "u": schema(a=TEXT)}, Roles())
+        build_model("d", {"t": schema(a=INT), "u": schema(a=TEXT)}, Wishes())
     build_model(
         "d",
         {"t": schema(a=INT), "u": schema(a=TEXT)},
-        Roles(types={"t.a": DataType.STRING}),
+        Wishes(types={"t.a": DataType.STRING}),
     )
 
 
 def test_a_type_without_a_row_in_the_table_is_refused():
     with pytest.raises(UnmappableColumn, match="month_day_nano_interval"):
-        build_model("d", {"t": schema(a=pa.month_day_nano_interval())}, Roles())
+        build_model("d", {"t": schema(a=pa.month_day_nano_interval())}, Wishes())
     for nested in (
         pa.list_(pa.month_day_nano_interval()),
         pa.struct([("a", pa.map_(TEXT, pa.month_day_nano_interval()))]),
     ):
         with pytest.raises(UnmappableColumn, match="month_day_nano_interval"):
-            build_model("d", {"t": schema(a=nested)}, Roles())
+            build_model("d", {"t": schema(a=nested)}, Wishes())
     with pytest.raises(UnmappableColumn, match="cannot be sent as DATE"):
-        build_model("d", {"t": schema(a=INT)}, Roles(types={"a": DataType.DATE}))
+        build_model("d", {"t": schema(a=INT)}, Wishes(types={"a": DataType.DATE}))
     with pytest.raises(UnmappableColumn, match="no column"):
-        build_model("d", {"t": pa.schema([])}, Roles())
+        build_model("d", {"t": pa.schema([])}, Wishes())
 
 
 @pytest.mark.parametrize(
-    "roles",
+    "wishes",
     [
-        Roles(attributes=["x"]),
-        Roles(metrics=["u.a"]),
-        Roles(types={"x": DataType.STRING}),
-        Roles(attributes=["a"], metrics=["a"]),
-        Roles(attributes=["a"], metrics=["t.a"]),
+        Wishes(attributes=["x"]),
+        Wishes(metrics=["u.a"]),
+        Wishes(types={"x": DataType.STRING}),
+        Wishes(attributes=["a"], metrics=["a"]),
+        Wishes(attributes=["a"], metrics=["t.a"]),
     ],
 )
-def test_wishes_that_mean_nothing_are_refused(roles):
+def test_wishes_that_mean_nothing_are_refused(wishes):
     with pytest.raises(UsageError):
-        build_model("d", {"t": schema(a=INT)}, roles)
+        build_model("d", {"t": schema(a=INT)}, wishes)
 
 
 @pytest.mark.parametrize("wanted", DataType)
 def test_texts_can_be_cast_to_anything(wanted):
     assert arrow_type_for(wanted, TEXT) is not None
-
-
-def test_differences_are_named():
-    model = build_model("d", {"t": schema(a=INT, b=TEXT), "u": schema(c=INT)}, Roles())
-    assert differences(model, {"t": {"a": "BigInteger", "b": None}, "u": {"c": None}}) == []
-    found = differences(model, {"t": {"a": "STRING", "z": None}})
-    assert [text.split(" (")[0] for text in found] == [
-        "column 'a' of table 't' is STRING there and BIGINTEGER in the source",
-        "table 't' has no column 'b'",
-        "the source has no column 'z', which table 't' has",
-        "the dataset has no table 'u'",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("roles", "found"),
-    [
-        (Roles(), []),
-        (Roles(attributes=["a"]), ["column 'a' is a metric there, and --attribute names it"]),
-        (Roles(metrics=["t.b"]), ["column 'b' is an attribute there, and --metric names it"]),
-        (Roles(attributes=["b"], metrics=["a"]), []),
-    ],
-)
-def test_wishes_that_an_existing_dataset_contradicts(roles, found):
-    model = build_model("d", {"t": schema(a=INT, b=TEXT)}, roles)
-    assert role_differences(model, roles, ["b"], ["a", "Row Count - t"]) == found

@@ -1,0 +1,175 @@
+"""What both workflows of a load share: counters, the way of rows to the server, counting them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+from loader.api import Client, Connection
+from loader.encode import Chunk
+from loader.errors import Interrupted, LoaderError, VerificationFailed
+from loader.job.dataset import Target
+from loader.job.limits import Throttle
+from loader.job.pipeline import Pipeline, Send
+from loader.job.prepare import Prepared
+from loader.job.progress import Phase, Progress
+from loader.job.rejects import Rejects
+from loader.job.result import Result, TableResult
+from loader.job.settings import UpdatePolicy
+from loader.job.verify import SentTable, count_before, verify
+
+__all__ = ["Running", "Workload"]
+
+# A server that is gone must not keep a failed load from ending.
+CLOSING_TIMEOUT = 20.0
+
+
+class Workload(Protocol):
+    """The part of a load that the workflow decides: from the project to the published data."""
+
+    @property
+    def lost(self) -> str | None:
+        """What is lost already if nothing gets published, for a warning."""
+
+    async def run(self, client: Client, closing: AsyncExitStack, /) -> None:
+        """Loads, publishes and verifies; what it makes on the server it registers to be closed."""
+
+    def stopped_in_publish(self) -> Interrupted:
+        """Returns what being stopped in the middle of the publish means."""
+
+
+class Running:
+    """One running load: what it was asked for, how far it is, and what is the same in any workflow.
+
+    Attributes:
+        prepared: Sources, model and sizes.
+        connection: The server.
+        progress: Its counters.
+        result: Its result so far.
+        clock: Monotonic seconds.
+        sleep: Waits.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        connection: Connection,
+        progress: Progress,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.prepared = prepared
+        self.settings = prepared.settings
+        self.connection = connection
+        self.progress = progress
+        self.clock = clock
+        self.sleep = sleep
+        self.result = Result(
+            dataset=prepared.model.name,
+            tables=[TableResult(table.name) for table, _ in prepared.tables],
+            warnings=list(prepared.warnings),
+        )
+        self._shares = {table.name: table for table in self.result.tables}
+        rate = self.settings.max_rate
+        self._throttle = Throttle(rate, clock=clock) if rate else None
+
+    def fit(self, target: Target) -> None:
+        """Goes on with the model as the dataset takes it."""
+        stale = self.prepared.warnings
+        self.prepared = self.prepared.with_model(target.model)
+        kept = [warning for warning in self.result.warnings if warning not in stale]
+        self.result.warnings[:] = [*self.prepared.warnings, *kept]
+
+    def warn(self, *warnings: str) -> None:
+        """Adds to the warnings of the result."""
+        self.result.warnings += warnings
+
+    async def pump(self, send: Send, progress: Progress) -> None:
+        """Sends the rows of all tables through the stages of the pipeline.
+
+        When it returns, the bad rows are few enough and written down: the good ones may be
+        published.
+        """
+        rejects = Rejects(self.settings, self.prepared.model.name, rows=self.prepared.rows)
+        pipeline = Pipeline(self.prepared.stages, progress, send, rejects)
+        try:
+            await pipeline.run(self.prepared.tables)
+            await rejects.finish()
+        finally:
+            for table in self.result.tables:
+                table.rejected = rejects.rejected_of(table.name)
+            self.warn(*pipeline.warnings(), *rejects.warnings())
+            await rejects.close()
+
+    async def on_slice(self, size: int) -> None:
+        """Counts base64 that was handed to the network, and holds it to the rate."""
+        self.result.wire_bytes += size
+        self.progress.sent_bytes += size * 3 // 4
+        if self._throttle is not None:
+            await self._throttle.spend(size)
+
+    def share(self, table: str) -> TableResult:
+        """Returns a table's share of the result."""
+        return self._shares[table]
+
+    def accepted(self, chunk: Chunk) -> None:
+        """Counts what the server has said yes to."""
+        share = self.share(chunk.table)
+        share.rows += chunk.rows
+        share.chunks += 1
+        share.json_bytes += chunk.json_bytes
+
+    async def count_before(self, client: Client, target: Target) -> Mapping[str, int | None]:
+        """Counts the rows of the tables whose policy keeps some, for the comparison at the end."""
+        tables = [
+            table.name
+            for table in self.result.tables
+            if self.settings.policy_of(table.name) is not UpdatePolicy.REPLACE
+        ]
+        if target.created:
+            return dict.fromkeys(tables, 0)
+        if not self.settings.verify:
+            return {}
+        return await count_before(client, target.id, tables, clock=self.clock)
+
+    async def verify(
+        self, client: Client, dataset_id: str, before: Mapping[str, int | None]
+    ) -> None:
+        """Compares what the server counts with what was sent, unless the user wants no comparison.
+
+        Raises:
+            VerificationFailed: A table that was replaced has other rows than were sent.
+        """
+        if not self.settings.verify:
+            return
+        self.progress.phase = Phase.VERIFYING
+        sent = [
+            SentTable(
+                table.name, self.settings.policy_of(table.name), table.rows, before.get(table.name)
+            )
+            for table in self.result.tables
+        ]
+        findings = await verify(client, dataset_id, sent, clock=self.clock, sleep=self.sleep)
+        failures = [one for one in findings.values() if isinstance(one, VerificationFailed)]
+        self.warn(*(one for one in findings.values() if isinstance(one, str)))
+        self.warn(*(failure.message for failure in failures[1:]))
+        if failures:
+            # Noted at once: a signal while the session is being closed must not hide it.
+            self.result.error = failures[0]
+            raise failures[0]
+
+    async def close(self, aim: str, call: Callable[[], Awaitable[None]]) -> None:
+        """Cleans up; what goes wrong then is a warning, and never hides how the load ended."""
+        try:
+            async with asyncio.timeout(CLOSING_TIMEOUT):
+                await call()
+        except TimeoutError:
+            self.warn(f"could not {aim}: no answer in {CLOSING_TIMEOUT:.0f} s")
+        except LoaderError as error:
+            self.warn(f"could not {aim}: {error.message}")
+        except Exception as error:  # noqa: BLE001 - closing never hides how the load ended
+            self.warn(f"could not {aim}: {type(error).__name__}: {error}")

@@ -90,6 +90,10 @@ class Printer(Protocol):
         """Shows how far the load is."""
         ...
 
+    def note(self, text: str) -> None:
+        """Says something once."""
+        ...
+
 
 class LinePrinter:
     """One plain line at every change of phase and every few seconds: for logs."""
@@ -107,6 +111,9 @@ class LinePrinter:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def note(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
 
     def __call__(self, progress: Progress) -> None:
         now = self._clock()
@@ -157,6 +164,9 @@ class BarPrinter:
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
+
+    def note(self, text: str) -> None:
+        self._bars.console.print(text, markup=False, highlight=False)
 
     def __call__(self, progress: Progress) -> None:
         rate, left = self._forecast.read(progress)

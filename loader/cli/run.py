@@ -73,6 +73,9 @@ class _Run:
                     self._result.status, self._result.error = status_of(error), error
                     return
                 self._reading = False
+                for table, source in prepared.tables:
+                    for note in source.notes:
+                        self._printer.note(f"{table.name}: {note}")
                 load = Load(prepared, connection, progress)
                 self._result = load.result
                 await load.run()

@@ -57,6 +57,10 @@ lint: .venv/.installed ## Lint, types and layer rules
 unit: .venv/.installed .venv-vendor/.installed ## All tests
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
+.PHONY: foreign
+foreign: .venv/.installed ## Load the files of other writers below FOREIGN=DIR and compare every value
+	$(BIN)/python -m tests.foreign.run $(FOREIGN)
+
 .PHONY: format
 format: .venv/.installed ## Format the code
 	$(BIN)/ruff check --fix .

@@ -115,7 +115,9 @@ class BlockEncoder:
         """Returns the rows with a value that its data type cannot hold; of each tells the first."""
         bad: dict[int, BadRow] = {}
         for column, array in zip(self._table.columns, run.data.columns, strict=True):
-            hint = f"correct the value, or choose another type: --type {column.source}=STRING"
+            hint = "correct the value"
+            if column.data_type is DataType.BIGDECIMAL:  # else a text would be refused as well
+                hint += f", or choose another type: --type {column.source}=STRING"
             reasons: dict[str, str] = {}  # one text for all rows that share it
             for misfit in misfits(array, functools.partial(_refusals, column.data_type)):
                 if misfit.row not in bad:

@@ -17,7 +17,7 @@ from loader.encode import (
     chunk_overhead,
     row_overhead,
 )
-from loader.errors import EmptySource
+from loader.errors import EmptySource, SourceError
 from loader.job.blocks import Block, blocks
 from loader.job.limits import ByteBudget, SendWindow
 from loader.job.progress import Progress
@@ -213,10 +213,25 @@ class Pipeline:
         encoder = BlockEncoder(table, self._stages.orientation)
         async with self._blocks(table, source, reader) as next_block:
             while (block := await next_block()) is not None:
+                self._check_width(block)
                 await self._budget.reserve(block.width)
                 encoding = loop.run_in_executor(encoders, encoder.encode, block.parts)
                 await self._put_or_cancel(_Started(table, block.width, encoding))
         await self._encoded.put(_TableEnd(table))
+
+    def _check_width(self, block: Block) -> None:
+        """Refuses a row that would take more memory than there is: blocks so wide hold just one."""
+        if block.width <= self._stages.json_budget:
+            return
+        part = block.parts[0]
+        row = part.position(0) + 1
+        raise SourceError(
+            f"{part.origin}, row {row}: the row has about {size(block.width)} of JSON, and "
+            f"--memory leaves {size(self._stages.json_budget)} for all that is on its way",
+            hint="raise --memory, or leave a wide column out with --columns",
+            file=part.origin,
+            row=row,
+        )
 
     @contextlib.asynccontextmanager
     async def _blocks(

@@ -202,7 +202,8 @@ def test_a_parquet_file_with_a_broken_page_fails_in_mid_load(push, server, tmp_p
     where = pq.ParquetFile(path).metadata.row_group(18).column(0).data_page_offset
     data[where : where + 400] = b"\xff" * 400
     path.write_bytes(data)
-    outcome = push(path, "--chunk-size", "50kB")
+    # One sender: chunks are accepted while later ones are read.
+    outcome = push(path, "--chunk-size", "50kB", "--concurrency", "1")
     assert outcome.code == 3
     assert outcome.error["kind"] == "source_unreadable"
     assert "t.parquet" in outcome.error["message"]
@@ -422,3 +423,14 @@ def test_dates_and_other_things_still_load_after_all_this(push, server, tmp_path
     push(path).succeeded()
     assert server.sql("SELECT * FROM t.t") == [(dt.date(2024, 1, 1), 1)]
     server.left_nothing()
+
+
+def test_a_row_wider_than_the_memory_is_refused_before_it_is_encoded(push, tmp_path):
+    path = tmp_path / "t.parquet"
+    texts = ["a", "b" * 100_000_000, "c"]
+    pq.write_table(pa.table({"k": texts}), path, row_group_size=1)
+    outcome = push(path, "--memory", "500MB", "--chunk-size", "1MB")
+    assert outcome.code == 3
+    assert outcome.json["error"]["row"] == 2
+    assert "--memory" in outcome.json["error"]["hint"]
+    nothing_changed(push.server)

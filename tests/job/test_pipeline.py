@@ -236,7 +236,7 @@ async def test_a_row_too_wide_goes_alone_with_a_warning():
             yield Batch(pa.RecordBatch.from_arrays([texts], schema=self.schema), "rows", 0)
 
     send = Sender()
-    pipeline, _ = await run({"t": Wide()}, send)
+    pipeline, _ = await run({"t": Wide()}, send, json_budget=200_000)
     assert [chunk.rows for chunk in sorted(send.chunks, key=lambda one: one.index)] == [1, 1, 1]
     (warning,) = pipeline.warnings()
     assert "1 chunks hold a single row, of up to 100 kB" in warning

@@ -15,7 +15,6 @@ from loader.badrow import BadRow
 from loader.encode.base64 import Segment
 from loader.encode.finite import non_finite
 from loader.encode.joins import constant, join
-from loader.encode.layouts import unwrapped
 from loader.encode.misfits import Refusals, misfits
 from loader.encode.numbers import numpy_json
 from loader.encode.orientation import Orientation
@@ -24,6 +23,7 @@ from loader.encode.refusal import ValueRefused
 from loader.encode.runs import Rows, Run, runs
 from loader.encode.strings import escape_rows, plain
 from loader.encode.texts import compact, texts
+from loader.layouts import unwrapped
 from loader.model import DataType, Table
 
 __all__ = ["BlockEncoder", "Encoded", "column_json"]

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from loader.encode.layouts import take, unwrapped
 from loader.encode.nested import is_nested, members
+from loader.layouts import take, unwrapped
 from loader.model.types import storage_type
 
 __all__ = ["non_finite"]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from loader.encode.layouts import take, unwrapped
+from loader.layouts import take, unwrapped
 
 __all__ = ["Check", "Misfit", "Refusals", "misfits"]
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from loader.encode.joins import concat, constant
-from loader.encode.layouts import listed, take, union_places
+from loader.layouts import listed, take, union_places
 
 __all__ = ["chosen", "is_nested", "members", "nested"]
 

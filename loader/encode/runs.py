@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from loader.badrow import BadRow
-from loader.encode.layouts import take
+from loader.layouts import take
 
 __all__ = ["Rows", "Run", "runs"]
 

@@ -12,10 +12,10 @@ import pybase64
 
 from loader.encode import numbers, temporal
 from loader.encode.joins import concat, constant
-from loader.encode.layouts import take, unwrapped
 from loader.encode.nested import is_nested, nested
 from loader.encode.refusal import ValueRefused
 from loader.encode.strings import fill_null, quote
+from loader.layouts import take, unwrapped
 from loader.model.types import DataType, data_type_of, is_text
 
 __all__ = ["compact", "texts"]

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from loader.encode.layouts import listed, run_end_decoded, take
 from loader.encode.nested import chosen
+from loader.layouts import listed, run_end_decoded, take
 
 __all__ = ["row_widths"]
 

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from loader.model.types import is_text, storage_type
+from loader.layouts import decoded
+from loader.model.types import is_text
 from loader.sources import exact_doubles
 
-__all__ = ["ConversionRefused", "convert", "decoded", "surely_refused"]
+__all__ = ["ConversionRefused", "convert", "surely_refused"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -81,17 +82,6 @@ def _refuse_other_than_0_and_1(array: pa.Array) -> None:
     # Of no values at all, "all" is null.
     if pc.all(pc.is_in(array.drop_null(), known)).as_py() is False:
         raise pa.ArrowInvalid("neither 0 nor 1")
-
-
-def decoded(array: pa.Array) -> pa.Array:
-    """Returns the values themselves, of an array that encodes them in another way."""
-    if pt.is_run_end_encoded(array.type):
-        return decoded(pc.run_end_decode(array))
-    if isinstance(array.type, pa.BaseExtensionType):
-        return decoded(array.storage)
-    array = array.cast(storage_type(array.type))
-    # Arrow reads no dates from string views.
-    return array.cast(pa.string()) if is_text(array.type) else array
 
 
 def surely_refused(array: pa.Array, target: pa.DataType) -> Mask:

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from loader.badrow import BadRow
 from loader.encode.misfits import Refusals, misfits
-from loader.job.conversion import ConversionRefused, convert, decoded, surely_refused
+from loader.job.conversion import ConversionRefused, convert, surely_refused
+from loader.layouts import decoded
 from loader.model import Column, Table
 from loader.model.dateformat import DateFormat, is_default, parse_dates, parse_format
 from loader.sources import Batch

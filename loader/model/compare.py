@@ -181,10 +181,13 @@ def _column_hints(table: str, drift: TableDrift) -> Iterator[str]:
         column = drift.new[0]
         entry = column_entry(table, column.source, {"drop": "true"})
         yield f"leave columns out in a mapping file (--mapping FILE): {entry}"
-    for column, there in drift.retyped:
-        if arrow_type_for(there, column.source_type) is not None:
-            yield f"--type {table}.{column.source}={there} sends it as the dataset has it"
-            return
+    types = [
+        f"--type {table}.{column.source}={there}"
+        for column, there in drift.retyped
+        if arrow_type_for(there, column.source_type) is not None
+    ]
+    if types:
+        yield f"{' '.join(types)} sends them as the dataset has them, where every value fits"
 
 
 def _article(role: Role) -> str:

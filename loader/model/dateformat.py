@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from loader.layouts import decoded
 from loader.model.types import DataType
 
 __all__ = ["DateFormat", "is_default", "parse_dates", "parse_format"]
@@ -194,7 +195,7 @@ def parse_dates(texts: pa.Array, date_format: DateFormat, target: pa.DataType) -
         target: date32, time64 of nanoseconds or a timestamp without zone, as ``arrow_type_for``
             says.
     """
-    texts = _strings(texts)
+    texts = decoded(texts).cast(pa.string())  # a column may be of nothing but nulls
     present, fields = _digits(texts, date_format)
     valid, values = _evaluate(fields, target)
     result = np.zeros(len(texts), np.int64)
@@ -205,16 +206,6 @@ def parse_dates(texts: pa.Array, date_format: DateFormat, target: pa.DataType) -
     return pa.Array.from_buffers(
         target, len(texts), [pa.py_buffer(bits), pa.py_buffer(result.astype(width))]
     )
-
-
-def _strings(texts: pa.Array) -> pa.Array:
-    if pt.is_dictionary(texts.type):
-        texts = texts.dictionary_decode()
-    elif pt.is_run_end_encoded(texts.type):
-        texts = pc.run_end_decode(texts)
-    elif isinstance(texts.type, pa.BaseExtensionType):
-        texts = texts.storage
-    return texts if texts.type == pa.large_string() else texts.cast(pa.large_string())
 
 
 def _digits(texts: pa.Array, date_format: DateFormat) -> tuple[Mask, dict[str, Integers]]:
@@ -236,7 +227,7 @@ def _found_by_position(
     count = len(fitting)
     if not count:
         return present, {field: np.zeros(0, np.int64) for field in date_format.fields}
-    offsets = np.frombuffer(fitting.buffers()[1], np.int64)[fitting.offset :]
+    offsets = np.frombuffer(fitting.buffers()[1], np.int32)[fitting.offset :]
     data = np.frombuffer(fitting.buffers()[2], np.uint8)
     matrix = data[offsets[0] : offsets[0] + count * width].reshape(count, width)
     fields: dict[str, Integers] = {}
@@ -264,7 +255,7 @@ def _found_by_position(
 
 
 _LAST_DIGIT = 9
-_NO_LENGTH = pa.scalar(-1, pa.int64())
+_NO_LENGTH = pa.scalar(-1, pa.int32())
 
 
 def _found_by_pattern(texts: pa.Array, date_format: DateFormat) -> tuple[Mask, dict[str, Integers]]:
@@ -289,9 +280,9 @@ def _found_by_pattern(texts: pa.Array, date_format: DateFormat) -> tuple[Mask, d
     return present, fields
 
 
-_MONTH_NAMES = pa.array(_MONTHS, pa.large_string())
+_MONTH_NAMES = pa.array(_MONTHS, pa.string())
 _ONE = pa.scalar(1, pa.int32())
-_PM = pa.scalar("pm", pa.large_string())
+_PM = pa.scalar("pm")
 
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _NANOSECONDS = 1_000_000_000

@@ -45,11 +45,13 @@ class MappingFile:
         file: Its path, for messages.
         said: What it says.
         lines: The line of each place, from 1.
+        text: The file as it was read.
     """
 
     file: str
     said: Mapping
     lines: dict[Place, int] = field(repr=False, compare=False, default_factory=dict)
+    text: str = field(repr=False, compare=False, default="")
 
     @property
     def dataset(self) -> DatasetMapping:
@@ -128,6 +130,8 @@ def parse_mapping(text: str, file: str = "mapping") -> MappingFile:
         raise _error(file, lines, (), f"no YAML: {error.problem or error.context}", _YAML) from None
     except YAMLError as error:
         raise _error(file, {}, (), f"no YAML: {error}", _YAML) from None
+    except RecursionError:
+        raise _error(file, {}, (), "it is nested too deep to be read", _YAML) from None
     reader = _Reader(file)
     document = reader.plain(root, (), ())
     if not document:
@@ -138,7 +142,7 @@ def parse_mapping(text: str, file: str = "mapping") -> MappingFile:
         said = msgspec.convert(document, Mapping)
     except msgspec.ValidationError as error:
         raise _explained(file, reader.lines, document, str(error)) from None
-    return MappingFile(file, said, reader.lines)
+    return MappingFile(file, said, reader.lines, text)
 
 
 _YAML = "indent with spaces, write `key: value`, and put texts with : or # in quotes"

@@ -111,6 +111,8 @@ def arrow_type_for(wanted: DataType, arrow: pa.DataType) -> pa.DataType | None:
     stored = storage_type(arrow)
     if data_type_of(arrow) is wanted or wanted is DataType.STRING:
         return arrow
+    if pt.is_null(stored):
+        return _CAST_TARGETS.get(wanted, arrow)
     if wanted is DataType.BIGDECIMAL:
         return arrow if is_text(stored) or pt.is_integer(stored) or pt.is_floating(stored) else None
     target = _CAST_TARGETS[wanted]

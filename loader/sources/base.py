@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loader.badrow import BadRow
 from loader.errors import NameRefused
+from loader.layouts import take
 
 __all__ = [
     "Batch",
@@ -52,6 +54,12 @@ class Batch:
         """Returns the position of a row of ``data`` among the data rows of ``origin``, from 0."""
         return self.row + index if self.positions is None else int(self.positions[index])
 
+    def all_positions(self) -> npt.NDArray[np.int64]:
+        """Returns the position of every row of ``data``."""
+        if self.positions is not None:
+            return self.positions
+        return np.arange(self.row, self.row + self.data.num_rows, dtype=np.int64)
+
     def with_data(self, data: pa.RecordBatch) -> Batch:
         """Returns the same rows with other columns."""
         return replace(self, data=data)
@@ -82,10 +90,7 @@ class Batch:
         """Returns the rows for which ``mask`` is true; ``rejected`` tells of some of the others."""
         if mask.all():
             return self
-        positions = self.positions
-        if positions is None:
-            positions = np.arange(self.row, self.row + self.data.num_rows, dtype=np.int64)
-        kept = positions[mask]
+        kept = self.all_positions()[mask]
         return Batch(
             data=_filtered(self.data, mask),
             origin=self.origin,
@@ -96,16 +101,23 @@ class Batch:
 
 
 def _filtered(data: pa.RecordBatch, mask: npt.NDArray[np.bool_]) -> pa.RecordBatch:
+    kept = pa.array(mask)
+    columns = [_filtered_column(column, kept) for column in data.columns]
+    return pa.RecordBatch.from_arrays(columns, schema=data.schema)
+
+
+def _filtered_column(column: pa.Array, kept: pa.BooleanArray) -> pa.Array:
     try:
-        return data.filter(pa.array(mask))
+        column = column.filter(kept)
     except pa.ArrowNotImplementedError:
-        # Views and run ends cannot be filtered, but slices of them can be put together.
-        edges = np.flatnonzero(np.diff(mask, prepend=False, append=False)).tolist()
-        slices = [
-            data.slice(start, stop - start)
-            for start, stop in zip(edges[::2], edges[1::2], strict=True)
-        ]
-        return pa.concat_batches(slices) if slices else data.slice(0, 0)
+        column = take(column, pc.indices_nonzero(kept).cast(pa.int64()))
+    if (kind := _OF_VIEW.get(column.type)) is None:
+        return column
+    # A view holds on to the texts of all rows; there and back they are only its own.
+    return column.cast(kind).cast(column.type)
+
+
+_OF_VIEW: Final = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,8 +169,9 @@ class SourceOptions:
         csv: How CSV files are read.
         where: A condition that rows have to meet, in the words of SQL; None: all rows.
         limit: The most rows that are read of each table; None: all.
-        keep_bad_rows: Whether malformed rows are handed on in ``Batch.rejected``; otherwise the
-            first one found, while scanning too, is an error.
+        keep_bad_rows: Whether a scan goes on after a malformed row; otherwise the first one is an
+            error, unless a reading could find an earlier bad row. A reading always hands them on
+            in ``Batch.rejected``.
         watch: Called while ``open_tables`` scans files, with the rows of each piece; what it raises
             ends the scan.
     """
@@ -210,7 +223,7 @@ class Source(Protocol):
 
         Raises:
             SourceUnreadable: A file is damaged, or changed since it was first looked at.
-            BadValue: A value does not fit the type of its column, and bad rows are not kept.
+            BadValue: A value does not fit the type of its column.
         """
 
 

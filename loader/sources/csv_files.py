@@ -36,7 +36,8 @@ class CsvSource:
     Raises:
         UsageError: The options contradict each other.
         SourceUnreadable: A file cannot be read as CSV; found while scanning, or in a header.
-        BadValue: A row is malformed, found while scanning, and bad rows are not kept.
+        BadValue: A row is malformed, found while scanning, bad rows are not kept, and no column
+            was asked for as text.
         NameRefused: A file has two columns of one name.
         SourceError: The files' columns are not the same.
     """
@@ -45,7 +46,6 @@ class CsvSource:
 
     def __init__(self, paths: Sequence[str], table: str, options: SourceOptions) -> None:
         self._table = table
-        self._keep_bad_rows = options.keep_bad_rows
         csv = options.csv
         check(csv)
         self._comma = csv.decimal == ","
@@ -66,13 +66,11 @@ class CsvSource:
         if self._guesses and self._sampled:
             self._sample()
         elif self._guesses:
-            self._counts = [self._scan(file, options.watch) for file in self._files]
-        self.schema = pa.schema(
-            [
-                (name, self._guesses[name].data_type if name in self._guesses else pa.string())
-                for name in names
-            ]
-        )
+            # In a column that is to have another type than text there may be an earlier bad row,
+            # and only the reading finds it; else there is no sense in scanning on.
+            ends = not options.keep_bad_rows and not texts
+            self._counts = [self._scan(file, options.watch, ends=ends) for file in self._files]
+        self.schema = pa.schema([(name, self._type(name)) for name in names])
         self.notes: Sequence[str] = tuple(self._noted())
 
     @property
@@ -96,8 +94,6 @@ class CsvSource:
 
         Raises:
             SourceUnreadable: A file cannot be read as CSV, or changed.
-            BadValue: A row is malformed, or a value does not fit the type that the sample showed,
-                and bad rows are not kept.
         """
         names = self.schema.names if columns is None else columns
         schema = pa.schema([self.schema.field(name) for name in names])
@@ -106,15 +102,23 @@ class CsvSource:
             for texts in file.batches(names):
                 rows += texts.data.num_rows
                 for batch in self._typed(texts, schema):
-                    self._refuse(batch)
                     yield from _cut(batch, batch_bytes)
             if self._counts is not None and rows != self._counts[position]:
                 raise changed(file.stamp.path)
 
-    def _scan(self, file: CsvFile, watch: Callable[[int], None]) -> int:
+    def _type(self, name: str) -> pa.DataType:
+        if name not in self._guesses:
+            return pa.string()
+        kind = self._guesses[name].data_type
+        # What a sample has no value of may have some later.
+        return pa.string() if self._sampled and pa.types.is_null(kind) else kind
+
+    def _scan(self, file: CsvFile, watch: Callable[[int], None], *, ends: bool) -> int:
+        """Shows every row to the guesses, and counts them; a malformed one may end it."""
         rows = 0
         for batch in file.batches(tuple(self._guesses)):
-            self._refuse(batch)
+            if ends and batch.rejected:
+                raise batch.rejected[0].error(self._table)
             self._see(batch.data)
             rows += batch.data.num_rows
             watch(batch.data.num_rows + len(batch.rejected))
@@ -124,7 +128,6 @@ class CsvSource:
         for file in self._files:
             with closing(file.batches(tuple(self._guesses))) as batches:
                 for batch in batches:
-                    self._refuse(batch)
                     # Of a block (a mebibyte) at most: where rows are wide it has fewer.
                     self._see(batch.data.slice(0, _SAMPLE_ROWS))
                     if batch.data.num_rows:
@@ -133,10 +136,6 @@ class CsvSource:
     def _see(self, texts: pa.RecordBatch) -> None:
         for name, guess in self._guesses.items():
             guess.see(texts.column(name))
-
-    def _refuse(self, batch: Batch) -> None:
-        if batch.rejected and not self._keep_bad_rows:
-            raise batch.rejected[0].error(self._table)
 
     def _typed(self, texts: Batch, schema: pa.Schema) -> Iterator[Batch]:
         """Converts the texts; rows with one that is not of its column's type are rejected."""

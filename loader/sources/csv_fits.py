@@ -36,7 +36,7 @@ _WHOLE: Final = r"^-?(0|[1-9][0-9]*)$"
 _SHORT_WHOLE: Final = r"^-?(0|[1-9][0-9]{0,17})$"  # every such number fits an int64
 _NUMBER: Final = re.compile(
     r"-?(?P<whole>0|[1-9][0-9]*|)(?:\.(?P<fraction>[0-9]+))?"
-    r"(?:[eE]\+?(?P<exponent>-?[0-9]{1,4}))?"
+    r"(?:[eE](?P<exponent>[+-]?[0-9]{1,4}))?"
 )
 # All digits together are 15 at most, so a double holds them.
 _SHORT_NUMBER: Final = r"^-?((0|[1-9][0-9]{0,6})(\.[0-9]{1,8})?|\.[0-9]{1,15})$"

@@ -16,6 +16,7 @@ YYYY-MM-DD            date32
 date T or space time  timestamp, of seconds or of as many fraction digits as needed (up to 9)
 … with Z or +hh:mm    the same in UTC
 HH:MM[:SS[.fraction]] time
+nothing but null      null; text if there are quoted empty fields
 ====================  ==========================================================================
 
 With a decimal comma the numbers have that in place of the point, and one with a point is no number.
@@ -77,7 +78,7 @@ _DATE: Final = r"\d{4}-\d\d-\d\d"
 _TIME: Final = r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?"
 # RE2 and Python's own agree on this subset.
 _EXPONENTIAL: Final = (
-    r"^-?(?P<whole>0|[1-9][0-9]*|)(?P<fraction>\.[0-9]+)?[eE]\+?(?P<exponent>-?[0-9]{1,4})$"
+    r"^-?(?P<whole>0|[1-9][0-9]*|)(?P<fraction>\.[0-9]+)?[eE](?P<exponent>[+-]?[0-9]{1,4})$"
 )
 
 
@@ -121,6 +122,7 @@ class Guess:
     Attributes:
         comma: Whether numbers have a decimal comma, not a point.
         family: Of every value seen.
+        blank: There is an empty text, quoted: not a null, but no other value either.
         whole: Numbers: none has a fraction or an exponent.
         small: Numbers: every whole one fits an int64.
         exact: Numbers: each one is told exactly by the shortest text of a double.
@@ -135,6 +137,7 @@ class Guess:
 
     comma: bool = False
     family: Family = Family.EMPTY
+    blank: bool = False
     whole: bool = True
     small: bool = True
     exact: bool = True
@@ -152,6 +155,7 @@ class Guess:
             return
         texts = present(column)
         if not len(texts):
+            self.blank = self.blank or column.null_count < len(column)
             return
         if self.family is Family.EMPTY:
             self.family = _family(texts.array[0].as_py())
@@ -163,8 +167,10 @@ class Guess:
 
     @property
     def data_type(self) -> pa.DataType:
-        """The type that holds every value seen; text when there was none."""
+        """The type that holds every value seen; null when there was none."""
         match self.family:
+            case Family.EMPTY if not self.blank:
+                return pa.null()
             case Family.BOOL:
                 return pa.bool_()
             case Family.NUMBER:
@@ -276,7 +282,8 @@ class Guess:
         fraction = np.maximum(pc.binary_length(parts.field("fraction")).to_numpy() - 1, 0)
         if (whole + fraction == 0).any():
             return False
-        exponent = parts.field("exponent").cast(pa.int32()).to_numpy()
+        # Arrow casts no text with a plus.
+        exponent = pc.utf8_ltrim(parts.field("exponent"), "+").cast(pa.int32()).to_numpy()
         self.finite = True
         self.whole = False
         self.digits = max(self.digits, int((whole + exponent).max()))
@@ -386,6 +393,8 @@ def convert(column: pa.StringArray, kind: pa.DataType, *, comma: bool = False) -
     """
     if pa.types.is_string(kind):
         return column
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column))
     if comma and (pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         column = swapped(column)
     blank = pc.equal(column, _BLANK)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from loader.errors import SourceError, SourceNotFound, SourceUnreadable, UsageError
 from loader.sources.base import Format
-from loader.sources.files import StoredFile, file_errors
+from loader.sources.files import Store, StoredFile, file_errors
 from loader.sources.names import KNOWN, TABLE_FORMATS, format_of, hidden, stem
 from loader.sources.pipes import STDIN, Pipe
 from loader.sources.remote import Location, is_uri
@@ -82,7 +82,7 @@ def locate(sources: Iterable[tuple[str | None, str]], form: Format | None) -> di
         SourceError: A directory is a table format's, whose files are not simply its rows.
     """
     tables: dict[str, Files] = {}
-    seen: set[tuple[str, ...]] = set()
+    seen: dict[tuple[str, ...], list[Store | None]] = {}
     for table, path in sources:
         found = _find(path, form)
         name = table or found.name
@@ -103,10 +103,12 @@ def locate(sources: Iterable[tuple[str | None, str]], form: Format | None) -> di
                     table=name,
                     file=file,
                 )
-            real = _identity(file, name)
-            if real in seen:
+            stores = seen.setdefault(_identity(file, name), [])
+            # Two hosts or accounts may have files of one name.
+            store = file.store if isinstance(file, StoredFile) else None
+            if store in stores:
                 raise _twice(file, name)
-            seen.add(real)
+            stores.append(store)
             files.paths.append(file)
             files.directories.append(directory)
     return tables

@@ -18,7 +18,7 @@ from loader.sources.ipc import MAGIC, IpcSource, PipeSource
 from loader.sources.locate import Files, locate, split
 from loader.sources.parquet import ParquetSource
 from loader.sources.pipes import Pipe, attach, copied
-from loader.sources.selecting import FilteredSource, LimitedSource, NotedSource
+from loader.sources.selecting import FilteredSource, JoinedSource, LimitedSource, NotedSource
 from loader.sources.where import Condition, parse, possible
 from loader.sources.where.tree import Node
 
@@ -207,7 +207,10 @@ class _Opener:
         condition = self._condition(source, table)
         if condition is not None:
             source = FilteredSource(source, condition)
-        return source if self.options.limit is None else LimitedSource(source, self.options.limit)
+        if self.options.limit is not None:
+            source = LimitedSource(source, self.options.limit)
+        # Joined last: a limit is then reached as soon as its last row is found.
+        return source if condition is None else JoinedSource(source)
 
 
 def _possible(where: Node, partitions: Partitions) -> list[int]:

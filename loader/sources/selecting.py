@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from typing import Protocol, runtime_checkable
+from dataclasses import replace
+from typing import Final, Protocol, runtime_checkable
 
+import numpy as np
 import pyarrow as pa
 
-from loader.sources.base import Batch, Source
+from loader.sources.base import Batch, Source, memory_of
 from loader.sources.unify import projected
 from loader.sources.where import Condition
 
-__all__ = ["FilteredSource", "LimitedSource", "NotedSource", "pruned"]
+__all__ = ["FilteredSource", "JoinedSource", "LimitedSource", "NotedSource", "pruned"]
+
+# As many as readers give at a time. Each batch takes some kilobytes, however few its rows are.
+_JOINED_ROWS: Final = 8_192
 
 
 @runtime_checkable
@@ -107,7 +112,7 @@ class FilteredSource(_Wrapped):
 
 
 class LimitedSource(_Wrapped):
-    """The first rows of a source; it is read no further."""
+    """The first rows of a source, malformed ones among them; it is read no further."""
 
     def __init__(self, source: Source, limit: int) -> None:
         super().__init__(source)
@@ -115,7 +120,7 @@ class LimitedSource(_Wrapped):
 
     @property
     def rows(self) -> int | None:
-        """The rows of the source, up to the limit."""
+        """The rows of the source, up to the limit; malformed ones among the first make it fewer."""
         return None if self._source.rows is None else min(self._source.rows, self._limit)
 
     def batches(
@@ -125,8 +130,74 @@ class LimitedSource(_Wrapped):
         left = self._limit
         with closing(self._source.batches(batch_bytes, columns)) as batches:
             for batch in batches:
-                rows = batch.data.num_rows
-                yield batch if rows <= left else batch.slice(0, left)
+                rows = batch.data.num_rows + len(batch.rejected)
+                yield batch if rows <= left else _first(batch, left)
                 left -= rows
                 if left <= 0:
                     return
+
+
+def _first(batch: Batch, rows: int) -> Batch:
+    """Returns the first rows of a batch, rejected ones among them."""
+    bad = np.fromiter((row.row - 1 for row in batch.rejected), np.int64, len(batch.rejected))
+    # How many rows are in the line before each rejected one.
+    before = np.searchsorted(batch.all_positions(), bad) + np.arange(len(bad))
+    rejected = int(np.searchsorted(before, rows))
+    return replace(batch.slice(0, rows - rejected), rejected=batch.rejected[:rejected])
+
+
+class JoinedSource(_Wrapped):
+    """The same rows in fewer batches, where conditions have left few in each."""
+
+    @property
+    def rows(self) -> int | None:
+        """The rows of the source."""
+        return self._source.rows
+
+    def batches(
+        self, batch_bytes: int, columns: Sequence[str] | None = None
+    ) -> Generator[Batch, None, None]:
+        """Gathers rows of one origin until they are some thousands, or ``batch_bytes``."""
+        parts: list[Batch] = []
+        rows = size = 0
+        with closing(self._source.batches(batch_bytes, columns)) as batches:
+            try:
+                for batch in batches:
+                    more, bytes_more = (
+                        batch.data.num_rows + len(batch.rejected),
+                        memory_of(batch.data),
+                    )
+                    if parts and (
+                        batch.origin != parts[0].origin
+                        or rows + more > _JOINED_ROWS
+                        or size + bytes_more > batch_bytes
+                    ):
+                        yield from _joined(parts)
+                        parts, rows, size = [], 0, 0
+                    parts.append(batch)
+                    rows += more
+                    size += bytes_more
+            except Exception:
+                # What could be read comes before what could not: a bad row there is the first.
+                yield from _joined(parts)
+                raise
+            yield from _joined(parts)
+
+
+def _joined(parts: Sequence[Batch]) -> Sequence[Batch]:
+    """Returns the rows of several batches as one; as they are if Arrow cannot join them."""
+    if len(parts) <= 1:
+        return parts
+    try:
+        data = pa.concat_batches([part.data for part in parts])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return parts  # such as dictionaries with more values together than their indices reach
+    return [
+        Batch(
+            data=data,
+            origin=parts[0].origin,
+            row=parts[0].row,
+            positions=np.concatenate([part.all_positions() for part in parts]),
+            rejected=tuple(bad for part in parts for bad in part.rejected),
+        )
+    ]

@@ -315,6 +315,21 @@ def test_fail_names_the_first_one_though_others_are_found_sooner(push, server, t
     assert skipping.error["kind"] == "source_unreadable"
 
 
+@pytest.mark.parametrize("how", [(), ("--csv-types", "sample")])
+def test_a_malformed_row_does_not_hide_an_earlier_misfit(push, server, tmp_path, how):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\nx,1\n2,2\n3\n")
+    outcome = push(path, "--type", "a=INTEGER", *how)
+    assert outcome.code == 3
+    assert (outcome.error["row"], outcome.error["column"]) == (1, "a")
+    outcome = push(path, "--type", "a=INTEGER", "--on-bad-row", "skip", *how)
+    assert outcome.code == 7
+    assert rejected(outcome) == [2]
+    path.write_text("a,b\n1,1\n2,2\n3\n")
+    assert push(path, "--type", "a=INTEGER", *how).error["row"] == 3
+    assert push(path, "--dataset", "of its own types", *how).error["row"] == 3
+
+
 def test_a_full_disk_publishes_nothing(push, server, tmp_path, monkeypatch):
     path = csv(tmp_path / "t.csv", 100, lambda row: row == 4)
     module = importlib.import_module("loader.job.rejects")

@@ -20,7 +20,7 @@ import pytest
 
 import loader
 from loader.api import Connection
-from loader.errors import BadValue
+from loader.errors import BadValue, ModelMismatch
 from tests.cli.harness import PASSWORD, PROJECT, USER, Server
 
 Row = tuple[str | None, ...]
@@ -201,6 +201,18 @@ def test_quotes_tell_an_empty_text_from_a_null(server, tmp_path):
     ]
     assert expected == [("1", "", "1.5", None), ("2", None, None, "NA"), ("3", None, None, "x")]
     assert sorted(stored(server)) == expected
+
+
+def test_a_column_that_is_empty_today_is_what_it_was_yesterday(server, tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_text("id,name,price,note\n1,a,1.5,2024-01-01\n")
+    push(server, {"odd": str(path)})
+    path.write_text('id,name,price,note\n2,b,,\n3,c,"",\n')
+    with pytest.raises(ModelMismatch, match="'price'"):
+        push(server, {"odd": str(path)}, policy="add")
+    path.write_text("id,name,price,note\n2,b,,\n3,c,,\n")
+    push(server, {"odd": str(path)}, policy="add")
+    assert stored(server)[1:] == [("2", "b", None, None), ("3", "c", None, None)]
 
 
 @pytest.mark.parametrize("types", ["scan", "sample"])

@@ -58,6 +58,21 @@ MIDNIGHT = dt.datetime(2024, 2, 29)
         (pa.array(["01:02:03"]).dictionary_encode(), "TIME", [dt.time(1, 2, 3)]),
         (pa.array(["2024-02-29", None]), "DATE", [MIDNIGHT.date(), None]),
         (pa.array(["2024-02-29"], pa.string_view()), "DATE", [MIDNIGHT.date()]),
+        (
+            pa.DictionaryArray.from_arrays(
+                pa.array([0, None], pa.uint32()), pa.array(["2024-02-29"], pa.string_view())
+            ),
+            "DATE",
+            [MIDNIGHT.date(), None],
+        ),
+        (
+            pa.RunEndEncodedArray.from_arrays(
+                pa.array([2], pa.int32()), pa.array(["7"], pa.string_view())
+            ),
+            "INTEGER",
+            [7, 7],
+        ),
+        (pa.nulls(1), "INTEGER", [None]),
         (pa.array(["2024-02-29"], pa.string_view()), "DATETIME", [MIDNIGHT]),
         (pa.array([MIDNIGHT, None], pa.timestamp("ns")), "DATE", [MIDNIGHT.date(), None]),
         (pa.array([MIDNIGHT, None], pa.timestamp("s")), "DATE", [MIDNIGHT.date(), None]),
@@ -154,7 +169,11 @@ def test_nothing_is_touched_where_nothing_is_asked_for():
 def test_dates_in_a_format_of_their_own():
     arrow = {"arrow_type": pa.date32(), "date_format": "dd/MM/yyyy"}
     texts = pa.array(["29/02/2024", None, "30/02/2024", "2024-02-29", "01/01/0001"])
-    for array in (texts, texts.dictionary_encode(), pc.run_end_encode(texts)):
+    views = texts.cast(pa.string_view())
+    categories = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 3, 4], pa.uint32()), views)
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([1, 2, 3, 4, 5], pa.int32()), views)
+    layouts = (texts.dictionary_encode(), pc.run_end_encode(texts), views, categories, runs)
+    for array in (texts, *layouts):
         done = cast(array, "DATE", **arrow)
         assert done.data.column(0).to_pylist() == [MIDNIGHT.date(), None, dt.date(1, 1, 1)]
         assert [(bad.row, bad.value) for bad in done.rejected] == [

@@ -104,7 +104,7 @@ def test_a_column_under_another_name_can_be_renamed():
         (TEXT, "", DataType.STRING),
         (TEXT, None, DataType.STRING),
         # A column without any value in it fits whatever the others were.
-        (pa.null(), "INTEGER", DataType.STRING),
+        *((pa.null(), kind, kind) for kind in DataType),
     ],
 )
 @pytest.mark.parametrize("role", ["attributes", "metrics"])

@@ -122,7 +122,7 @@ def test_blank_lines_of_a_single_column_are_nulls(opened):
 @pytest.mark.parametrize("text", ["a,b\n", "a,b", "a,b\r\n", "a,b\n\n\n"])
 def test_header_only(opened, text):
     source = opened(text)
-    assert source.schema == pa.schema([("a", pa.string()), ("b", pa.string())])
+    assert source.schema == pa.schema([("a", pa.null()), ("b", pa.null())])
     assert source.rows == 0
     assert list(source.batches(100)) == []
 
@@ -173,12 +173,17 @@ def test_damaged_gzip(opened, damage, types):
         )
 
 
+def first_bad(source) -> BadValue:
+    """The error of the first row that a reading rejects; a scan may have raised it before."""
+    return next(bad for b in source.batches(1 << 20) for bad in b.rejected).error("t")
+
+
 @pytest.mark.parametrize("line", ["1", "1,2,3"])
 @pytest.mark.parametrize("options", [SourceOptions(), SAMPLE])
 def test_ragged_rows(opened, line, options):
     text = "a,b\n" + "1,x\n" * 500_000 + line + "\n1,x\n"
     with pytest.raises(BadValue) as error:
-        list(opened(text, options=options).batches(1 << 20))
+        raise first_bad(opened(text, options=options))
     details = error.value.details
     assert details["row"] == 500_001
     assert details["value"] == line
@@ -294,7 +299,7 @@ def test_sample_finds_a_late_value_that_does_not_fit(opened):
     assert source.rows is None
     assert source.schema.field("n").type == pa.int64()
     with pytest.raises(BadValue) as error:
-        list(source.batches(1 << 20))
+        raise first_bad(source)
     details = error.value.details
     assert details["row"] == 200_001
     assert details["column"] == "n"

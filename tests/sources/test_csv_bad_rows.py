@@ -18,11 +18,20 @@ SCANS = pytest.mark.parametrize("types", ["scan", "sample"])
 
 @pytest.fixture
 def opened(tmp_path):
-    def open_(content: str | bytes, *, keep: bool = True, **options: object) -> CsvSource:
+    def open_(
+        content: str | bytes,
+        *,
+        keep: bool = True,
+        text_columns: frozenset[str] = frozenset(),
+        **options: object,
+    ) -> CsvSource:
         path = tmp_path / "t.csv"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         csv_options = CsvOptions(**options)
-        return CsvSource([str(path)], "t", SourceOptions(csv=csv_options, keep_bad_rows=keep))
+        source_options = SourceOptions(
+            csv=csv_options, keep_bad_rows=keep, text_columns=text_columns
+        )
+        return CsvSource([str(path)], "t", source_options)
 
     return open_
 
@@ -69,12 +78,32 @@ def test_bad_rows_are_handed_on_beside_the_good_ones(opened, types, batch_bytes)
     assert source.rows == (2 if types == "scan" else None)
 
 
-@SCANS
-def test_the_first_bad_row_is_the_error_unless_they_are_kept(opened, types):
+def test_a_malformed_row_ends_a_scan_unless_bad_rows_are_kept(opened):
     with pytest.raises(BadValue) as error:
-        list(opened(b"a,b\n1,\xe9\n1\n", keep=False, types=types).batches(1 << 20))
+        opened(b"a,b\n1,\xe9\n1\n", keep=False)
     assert error.value.details["row"] == 1
     assert error.value.details["table"] == "t"
+
+
+@SCANS
+@pytest.mark.parametrize("named", ["a", "t.a"])
+def test_a_scan_leaves_malformed_rows_to_the_reading_that_may_find_earlier_bad_ones(
+    opened, types, named
+):
+    wished = frozenset({named})
+    source = opened(b"a,b\nx,1\n2,2\n3\n", keep=False, types=types, text_columns=wished)
+    rows, (bad,) = read(source)
+    assert rows == {1: ("x", 1), 2: ("2", 2)}
+    assert (bad.row, bad.value) == (3, "3")
+    if types == "scan":
+        with pytest.raises(BadValue):
+            opened(b"a,b\n1\n", keep=False, text_columns=frozenset({"u.a", "c"}))
+
+
+def test_a_sample_leaves_malformed_rows_to_the_reading(opened):
+    rows, (bad,) = read(opened(b"a,b\n1,1\n1\n2,2\n", keep=False, types="sample"))
+    assert list(rows) == [1, 3]
+    assert bad.row == 2
 
 
 def test_bad_rows_do_not_decide_types(opened):

@@ -3,10 +3,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pyarrow.fs as pfs
 import pytest
 
 from loader.errors import SourceError, SourceNotFound, SourceUnreadable, UsageError
-from loader.sources.locate import locate, split
+from loader.sources import locate as locate_module
+from loader.sources.locate import _Found, locate, split
+from loader.sources.remote import Location, _Store
 
 
 @pytest.fixture
@@ -234,3 +237,16 @@ def test_directories_of_table_formats_are_refused(tree, marker, word):
     tree(f"t/{marker}/0.json", "t/a.parquet")
     with pytest.raises(SourceError, match=word):
         found("t")
+
+
+def test_files_of_one_name_in_two_stores_are_two_files(tmp_path, monkeypatch):
+    def find(path, _form):
+        host, name = path.removeprefix("sftp://").split("/")
+        filesystem = pfs.SubTreeFileSystem(str(tmp_path / host), pfs.LocalFileSystem())
+        return _Found("t", [(Location(path, _Store(filesystem, ()), name).file(), "")])
+
+    monkeypatch.setattr(locate_module, "_find", find)
+    paths = ["sftp://one/a.csv", "sftp://two/a.csv"]
+    assert locate([("t", path) for path in paths], None)["t"].paths == paths
+    with pytest.raises(UsageError, match="twice"):
+        locate([("t", path) for path in (*paths, "sftp://one/a.csv")], None)

@@ -347,6 +347,18 @@ def test_nan_is_null_as_it_is_loaded(tmp_path):
             assert read == expected, where
 
 
+def categorical(texts: pa.Array) -> pa.Array:
+    """As polars exports them."""
+    encoded = texts.dictionary_encode()
+    views = encoded.dictionary.cast(pa.string_view())
+    return pa.DictionaryArray.from_arrays(encoded.indices.cast(pa.uint32()), views)
+
+
+def runs_of(values: pa.Array) -> pa.Array:
+    ends = pa.array(range(1, len(values) + 1), pa.int32())
+    return pa.RunEndEncodedArray.from_arrays(ends, values)
+
+
 @pytest.mark.parametrize(
     "layout",
     [
@@ -354,6 +366,12 @@ def test_nan_is_null_as_it_is_loaded(tmp_path):
         lambda s: s.cast(pa.string_view()),
         lambda s: s.dictionary_encode(),
         pc.run_end_encode,
+        categorical,
+        lambda s: runs_of(s.cast(pa.string_view())),
+        lambda s: runs_of(categorical(s)),
+        lambda s: pa.ExtensionArray.from_storage(
+            pa.opaque(pa.string_view(), "t", "v"), s.cast(pa.string_view())
+        ),
     ],
 )
 def test_layouts_of_texts_are_the_same_texts(layout):
@@ -495,3 +513,80 @@ def test_what_might_be_with_some_of_the_columns():
 def test_huge_numbers_are_quick():
     assert kept("i < 1e9999") == kept("i IS NOT NULL")
     assert kept("f < 1e9999") == kept("f IS NOT NULL")
+
+
+WIDTHS = {
+    "floats": (
+        [pa.float32(), pa.float64()],
+        [0.0, 0.1, 0.5, 1 / 3, 16777216.0, 16777217.0, -0.1, math.nan, 3e38],
+        ["0.1", "0.5", "0.3333333333333333", "16777216", "16777217", "-0.1", "0.10000000149011612"],
+    ),
+    "integers": (
+        [pa.int8(), pa.int32(), pa.int64(), pa.uint8()],
+        [0, 1, 100, 127, 5],
+        ["0", "100", "127.5", "128", "-129", "4294967296", "1e30"],
+    ),
+    "decimals": (
+        [pa.decimal128(5, 0), pa.decimal128(9, 2), pa.decimal256(40, 10)],
+        [D(0), D(1), D(-7), D(999)],
+        ["0.5", "1", "-7.000000001", "999.999", "100000000000"],
+    ),
+    "days": (
+        [pa.date32(), pa.date64()],
+        [dt.date(1969, 12, 31), dt.date(1970, 1, 1), dt.date(2024, 2, 29)],
+        ["'1970-01-01'", "'2024-02-29'", "'1969-12-31 12:00'"],
+    ),
+    "moments": (
+        [pa.timestamp("s"), pa.timestamp("ms"), pa.timestamp("us"), pa.timestamp("ns")],
+        [dt.datetime(1970, 1, 1), dt.datetime(2024, 2, 29, 12), dt.datetime(1969, 12, 31, 23)],
+        ["'1970-01-01'", "'1970-01-01 00:00:00.000000001'", "'2024-02-29 12:00:00.5'"],
+    ),
+}
+
+
+@pytest.mark.parametrize("family", WIDTHS)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_pruning_files_of_other_types_leaves_out_nothing(tmp_path, family, data):
+    types, values, literals = WIDTHS[family]
+    for stem, kind in zip("ab", data.draw(st.permutations(types)), strict=False):
+        rows = data.draw(st.lists(st.sampled_from([*values, None]), min_size=1, max_size=4))
+        table = pa.table({"x": pa.array(rows).cast(kind, safe=False)})
+        pq.write_table(table, tmp_path / f"{stem}.parquet", row_group_size=1)
+    name, literal = str(tmp_path), data.draw(st.sampled_from(literals))
+    test = data.draw(st.sampled_from(["= {}", "<> {}", "< {}", "<= {}", "> {}", "IN ({}, 0)"]))
+    test = "<> {}" if literal.startswith("'") and "IN" in test else test
+    whole = open_tables({"t": name})["t"]
+    where = f"x {test.format(literal)}"
+    condition = Condition.of(parse(where), whole.schema, "t")
+    expected = [
+        value
+        for batch in whole.batches(1 << 20)
+        for value, keep in zip(batch.data["x"].to_pylist(), condition.mask(batch.data), strict=True)
+        if keep
+    ]
+    source = open_tables({"t": name}, SourceOptions(where=where))["t"]
+    assert [v for b in source.batches(1 << 20) for v in b.data["x"].to_pylist()] == expected, where
+
+
+@pytest.mark.parametrize("condition", ["x > 0.1", "x <> 0.1", "x < 16777217", "x <> 16777217"])
+def test_a_float_of_one_file_is_compared_as_the_wider_one_of_the_other(tmp_path, condition):
+    floats = pa.table({"x": pa.array([0.1, 16777216], pa.float32())})
+    pq.write_table(floats, tmp_path / "a", row_group_size=1)
+    pq.write_table(pa.table({"x": pa.array([-1.0])}), tmp_path / "b")
+    options = SourceOptions(format="parquet", where=condition)
+    source = open_tables({"t": [str(tmp_path)]}, options)["t"]
+    read = [value for b in source.batches(1 << 20) for value in b.data["x"].to_pylist()]
+    with duckdb.connect() as connection:
+        rows = pa.table({"x": [float(np.float32(0.1)), 16777216.0, -1.0]})
+        connection.register("t", rows)
+        expected = connection.sql(f"SELECT x FROM t WHERE {condition}").fetchall()
+    assert read == [value for (value,) in expected]
+
+
+def test_messages_tell_the_type_of_the_values(tmp_path):
+    (tmp_path / "year=2024").mkdir()
+    pq.write_table(pa.table({"n": [1]}), tmp_path / "year=2024" / "a.parquet")
+    for condition in ("year = 'x'", "year LIKE 'x'"):
+        with pytest.raises(UsageError, match="column 'year' is int64"):
+            open_tables(str(tmp_path), SourceOptions(where=condition))

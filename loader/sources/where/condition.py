@@ -6,11 +6,9 @@ is true. NaN counts as null, since it is loaded as null.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any as Anything
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -19,68 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from loader.errors import UsageError
-from loader.model.types import is_text, storage_type
+from loader.layouts import decoded
+from loader.model.types import storage_type
+from loader.sources.where.checks import Check, Ready, typed
 from loader.sources.where.syntax import mistake
-from loader.sources.where.tree import (
-    All,
-    Any,
-    Column,
-    Compare,
-    Constant,
-    In,
-    IsNull,
-    Like,
-    Node,
-    Op,
-    Test,
-)
-from loader.sources.where.values import comparable, grid_of, value_of
+from loader.sources.where.tree import All, Any, Column, Constant, Node, Test
+from loader.sources.where.values import comparable
 
 __all__ = ["Condition", "possible"]
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
-_COMPARE: Final[dict[Op, Callable[[Anything, Anything], Anything]]] = {
-    Op.EQUAL: pc.equal,
-    Op.UNEQUAL: pc.not_equal,
-    Op.LESS: pc.less,
-    Op.AT_MOST: pc.less_equal,
-    Op.GREATER: pc.greater,
-    Op.AT_LEAST: pc.greater_equal,
-}
 _FALSE: Final = pa.scalar(value=False)
-# Longer lists are given to the statistics as the range from their least to their greatest value.
-_FEW: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """A test of one column, ready to run.
-
-    Attributes:
-        column: The name of the column.
-        kind: The type its values are cast to first; None leaves them as they are.
-        holds: From a column to where the test is true; null is as good as false.
-        bounds: The same for an expression over a row group's statistics; None where these cannot
-            tell.
-    """
-
-    column: str
-    kind: pa.DataType | None
-    holds: Callable[[Anything], Anything]
-    bounds: Callable[[Anything], Anything] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Join:
-    """AND or OR of several."""
-
-    every: bool
-    parts: tuple[_Ready, ...]
-
-
-_Ready: TypeAlias = _Check | _Join | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +42,8 @@ class Condition:
 
     node: Node
     columns: tuple[str, ...]
-    _ready: _Ready
+    _schema: pa.Schema
+    _ready: Ready
 
     @classmethod
     def of(cls, node: Node, schema: pa.Schema, table: str) -> Condition:
@@ -104,9 +53,9 @@ class Condition:
             UsageError: A column is not there, or a value is none of its column's type.
         """
         node = _resolved(node, schema.names, table)
-        ready = _typed(node, schema)
+        ready = typed(node, schema)
         columns = dict.fromkeys(test.column.name for test in _tests(node))
-        return cls(node, tuple(columns), ready)
+        return cls(node, tuple(columns), schema, ready)
 
     def mask(self, batch: pa.RecordBatch) -> Mask:
         """Returns which rows of a batch, which has the condition's columns, meet it."""
@@ -122,10 +71,18 @@ class Condition:
             schema: The columns of the file, whose types may be narrower than the table's.
         """
         plain = pa.schema([(field.name, comparable(field.type)) for field in schema])
-        expression = _expression(_typed(self.node, schema, partial=True))
+        told = pa.schema([field for field in schema if not self._is_other_float(field)])
+        expression = _expression(typed(self.node, told, partial=True))
         if expression is True:
             return None, plain
         return (pc.scalar(False) if expression is False else expression), plain
+
+    def _is_other_float(self, field: pa.Field) -> bool:
+        """Whether a literal becomes another number in a file's column than it is in the table's."""
+        kind = storage_type(field.type)
+        if field.name not in self.columns or not pt.is_floating(kind):
+            return False
+        return not kind.equals(storage_type(self._schema.field(field.name).type))
 
 
 def possible(node: Node, batch: pa.RecordBatch) -> Mask:
@@ -134,7 +91,7 @@ def possible(node: Node, batch: pa.RecordBatch) -> Mask:
     Tests of other columns, and tests whose values are not of the type that a column has here, are
     taken as true. Names count as they are written.
     """
-    return _mask(_typed(node, batch.schema, partial=True), batch)
+    return _mask(typed(node, batch.schema, partial=True), batch)
 
 
 def _tests(node: Node) -> Iterator[Test]:
@@ -174,193 +131,13 @@ def _found(column: Column, names: list[str], table: str) -> Column:
     )
 
 
-def _typed(node: Node, schema: pa.Schema, *, partial: bool = False) -> _Ready:
-    if isinstance(node, Constant):
-        return node.value is True
-    if isinstance(node, All | Any):
-        parts = [_typed(part, schema, partial=partial) for part in node.parts]
-        return _joined(isinstance(node, All), parts)
-    if partial and node.column.name not in schema.names:
-        return True
-    kind = schema.field(node.column.name).type
-    try:
-        return _check(node, kind)
-    except UsageError:
-        if partial:
-            return True
-        raise
-
-
-def _check(test: Test, kind: pa.DataType) -> _Ready:
-    if isinstance(test, IsNull):
-        return _null_check(test, kind)
-    if isinstance(test, Like):
-        return _like_check(test, kind)
-    if isinstance(test, In):
-        return _in_check(test, kind)
-    return _compare_check(test, kind)
-
-
-def _null_check(test: IsNull, original: pa.DataType) -> _Check:
-    name = test.column.name
-    floating = pt.is_floating(storage_type(original))
-    if test.inverse:
-        return _Check(
-            name,
-            None,
-            lambda column: pc.invert(pc.is_null(column, nan_is_null=floating)),
-            pc.is_valid if _has_bounds(original) else None,
-        )
-    return _Check(
-        name,
-        None,
-        lambda column: pc.is_null(column, nan_is_null=floating),
-        # Statistics count nulls, but not NaN.
-        pc.is_null if _has_bounds(original) and not floating else None,
-    )
-
-
-def _has_bounds(kind: pa.DataType) -> bool:
-    """Whether Parquet's statistics, as pyarrow reads them, can be trusted for a type."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return False
-    kind = kind.value_type if pt.is_dictionary(kind) else kind
-    return bool(
-        pt.is_integer(kind)
-        or pt.is_float32(kind)
-        or pt.is_float64(kind)
-        or pt.is_decimal(kind)
-        or pt.is_boolean(kind)
-        or pt.is_date32(kind)
-        or pt.is_timestamp(kind)
-        or pt.is_time(kind)
-        or is_text(kind)
-    )
-
-
-def _compare_check(test: Compare, original: pa.DataType) -> _Ready:
-    if test.literal.value is None or pt.is_null(original):
-        return False
-    value = value_of(test.column, test.literal, original)
-    return _comparison(test.column.name, test.op, value, original)
-
-
-def _comparison(name: str, op: Op, value: Anything, original: pa.DataType) -> _Ready:
-    kind = comparable(original)
-    grid = grid_of(kind)
-    if grid is None:
-        scalar = pa.scalar(value, kind)
-    else:
-        placed = grid.place(op, value)
-        if placed is False:
-            return False
-        if placed is True:
-            return _Check(name, None, pc.is_valid, pc.is_valid if _has_bounds(original) else None)
-        op, scalar = placed[0], grid.scalar(placed[1])
-    compare = _COMPARE[op]
-
-    def holds(column: Anything) -> Anything:
-        return compare(column, scalar)
-
-    def and_no_nan(column: Anything) -> Anything:
-        return pc.and_(compare(column, scalar), pc.invert(pc.is_nan(column)))
-
-    # A NaN is unequal to everything, but here it is null.
-    nan = op is Op.UNEQUAL and pt.is_floating(kind)
-    return _Check(
-        name, kind, and_no_nan if nan else holds, holds if _has_bounds(original) else None
-    )
-
-
-def _in_check(test: In, original: pa.DataType) -> _Ready:
-    name = test.column.name
-    given = [literal for literal in test.literals if literal.value is not None]
-    if pt.is_null(original) or (test.inverse and len(given) < len(test.literals)):
-        return False  # NOT IN (…, NULL) is never true
-    values = [value_of(test.column, literal, original) for literal in given]
-    kind = comparable(original)
-    if pt.is_floating(kind):  # hashing would tell 0.0 from -0.0
-        op = Op.UNEQUAL if test.inverse else Op.EQUAL
-        return _joined(test.inverse, [_comparison(name, op, value, original) for value in values])
-    scalars = [scalar for value in values if (scalar := _scalar(value, kind)) is not None]
-    listed = pa.array(scalars, kind)
-    lookup = pc.SetLookupOptions(listed)
-    bounded = _has_bounds(original) and not test.inverse
-
-    def holds(column: Anything) -> Anything:
-        found = pc.is_in(column, options=lookup)
-        return pc.and_(pc.invert(found), pc.is_valid(column)) if test.inverse else found
-
-    def one_of_few(column: Anything) -> Anything:
-        return reduce(pc.or_kleene, [pc.equal(column, scalar) for scalar in scalars])
-
-    def within(column: Anything) -> Anything:
-        least, most = pc.min_max(listed).values()
-        return pc.and_kleene(pc.greater_equal(column, least), pc.less_equal(column, most))
-
-    if not scalars:
-        return _Check(name, None, pc.is_valid, None) if test.inverse else False
-    bounds = one_of_few if len(scalars) <= _FEW else within
-    return _Check(name, kind, holds, bounds if bounded else None)
-
-
-def _scalar(value: Anything, kind: pa.DataType) -> pa.Scalar | None:
-    """Returns a value as one of the type; None where the type has no such value."""
-    grid = grid_of(kind)
-    if grid is None:
-        return pa.scalar(value, kind)
-    placed = grid.place(Op.EQUAL, value)
-    return None if isinstance(placed, bool) else grid.scalar(placed[1])
-
-
-def _like_check(test: Like, original: pa.DataType) -> _Ready:
-    name = test.column.name
-    if pt.is_null(original):
-        return False
-    kind = comparable(original)
-    if not is_text(kind):
-        raise mistake(
-            test.column.at,
-            f"column {name!r} is {original}, and LIKE is for texts",
-            hint="Compare it with a value, or test it with IS [NOT] NULL.",
-        )
-    # pyarrow's own LIKE always has the escape character \\, which SQL's has only if it says so.
-    options = pc.MatchSubstringOptions(_regex(test))
-
-    def holds(column: Anything) -> Anything:
-        found = pc.match_substring_regex(column, options=options)
-        return pc.invert(found) if test.inverse else found
-
-    return _Check(name, kind, holds, None)
-
-
-def _regex(test: Like) -> str:
-    """Returns a LIKE pattern as a regular expression of RE2."""
-    parts = []
-    characters = iter(test.pattern)
-    for character in characters:
-        if character == test.escape:
-            escaped = next(characters, None)
-            if escaped is None:
-                raise mistake(test.column.at, "the LIKE pattern ends with its escape character")
-            parts.append(re.escape(escaped))
-        else:
-            parts.append({"%": ".*", "_": "."}.get(character) or re.escape(character))
-    return rf"(?s)\A{''.join(parts)}\z"
-
-
-def _joined(every: bool, parts: list[_Ready]) -> _Ready:  # noqa: FBT001 - as in _Join
-    if (not every) in parts:
-        return not every
-    left = tuple(part for part in parts if not isinstance(part, bool))
-    return _Join(every, left) if left else every
-
-
-def _mask(ready: _Ready, batch: pa.RecordBatch) -> Mask:
+def _mask(ready: Ready, batch: pa.RecordBatch) -> Mask:
     if isinstance(ready, bool):
         return np.full(batch.num_rows, ready)
-    if isinstance(ready, _Check):
-        column = _plain(batch.column(ready.column), ready.kind)
+    if isinstance(ready, Check):
+        column = decoded(batch.column(ready.column))
+        if ready.kind is not None and not column.type.equals(ready.kind):
+            column = column.cast(ready.kind)
         found = pc.fill_null(ready.holds(column), _FALSE)
         return np.asarray(found.to_numpy(zero_copy_only=False))
     join = np.logical_and if ready.every else np.logical_or
@@ -372,25 +149,10 @@ def _mask(ready: _Ready, batch: pa.RecordBatch) -> Mask:
     return mask
 
 
-def _plain(column: pa.Array, kind: pa.DataType | None) -> pa.Array:
-    """Decodes a column, and casts it to the type of the comparison."""
-    while True:
-        if pt.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        elif pt.is_run_end_encoded(column.type):
-            column = pc.run_end_decode(column)
-        elif isinstance(column, pa.ExtensionArray):
-            column = column.storage
-        elif kind is None or column.type.equals(kind):
-            return column
-        else:
-            column = column.cast(kind)
-
-
-def _expression(ready: _Ready) -> pc.Expression | bool:
+def _expression(ready: Ready) -> pc.Expression | bool:
     if isinstance(ready, bool):
         return ready
-    if isinstance(ready, _Check):
+    if isinstance(ready, Check):
         return True if ready.bounds is None else ready.bounds(pc.field(ready.column))
     parts = [_expression(part) for part in ready.parts]
     if any(part is not ready.every for part in parts if isinstance(part, bool)):

@@ -42,6 +42,7 @@ _HINT: Final = (
     "'single quotes', names with spaces or of SQL's own words in \"double quotes\"."
 )
 _MAX_DEPTH: Final = 50
+_MAX_TESTS: Final = 1_000  # Arrow nests them, and would end the process at ten times as many
 _DIGITS: Final = 1_000  # of a number; nothing that a column holds has more
 
 _WORDS: Final = frozenset(
@@ -142,6 +143,7 @@ class _Parser:
         self._tokens = tokens
         self._next = 0
         self._depth = 0
+        self._tests = 0
 
     def whole(self) -> Node:
         if len(self._tokens) == 1:
@@ -207,6 +209,13 @@ class _Parser:
             self._depth -= 1
 
     def _test(self) -> Node:
+        self._tests += 1
+        if self._tests > _MAX_TESTS:
+            raise mistake(
+                self._here.at,
+                f"the condition has more than {_MAX_TESTS:,} tests; x IN (…) is one, however many "
+                "values it has",
+            )
         left = self._operand()
         if self._here.kind is _Kind.SIGN and self._here.text in _OPS:
             return self._comparison(left)

@@ -45,7 +45,7 @@ def comparable(kind: pa.DataType) -> pa.DataType:
     if isinstance(kind, pa.UuidType):
         return kind.storage_type
     if is_text(kind):
-        return pa.large_string() if pt.is_string_view(kind) else kind
+        return pa.string()
     if pt.is_float16(kind):
         return pa.float32()
     return pa.int64() if pt.is_duration(kind) else kind
@@ -243,7 +243,8 @@ class _Meeting:
             shown = str(value).upper()
         else:
             shown = str(value) if isinstance(value, Decimal) else repr(value)
-        kind = self.original
+        # The values' own type: how a source keeps them is no concern of a condition.
+        kind = storage_type(self.original)
         return mistake(
             self.literal.at,
             f"column {self.column.name!r} is {kind} and cannot be compared with {shown}",

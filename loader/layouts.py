@@ -7,9 +7,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-__all__ = ["listed", "run_end_decoded", "take", "union_places", "unwrapped"]
+__all__ = ["decoded", "listed", "run_end_decoded", "take", "union_places", "unwrapped"]
 
 Places = npt.NDArray[np.int64]
+
+
+def decoded(array: pa.Array) -> pa.Array:
+    """Returns the values themselves: what ``unwrapped`` does, and no dictionary either."""
+    array = unwrapped(array)
+    while pt.is_dictionary(array.type):
+        try:
+            array = array.dictionary.take(array.indices)
+        except pa.ArrowNotImplementedError:
+            # Not with ``take``: an index may be null.
+            array = unwrapped(array.dictionary).take(array.indices)
+        array = unwrapped(array)
+    return array
 
 
 def unwrapped(array: pa.Array) -> pa.Array:
@@ -25,9 +38,17 @@ def unwrapped(array: pa.Array) -> pa.Array:
             is_bool = isinstance(array.type, pa.Bool8Type)
             array = array.storage.cast(pa.bool_()) if is_bool else array.storage
         elif pt.is_string_view(array.type) or pt.is_large_string(array.type):
-            array = array.cast(pa.string())
+            array = _narrowed(array)
         else:
             return array
+
+
+def _narrowed(texts: pa.Array) -> pa.Array:
+    try:
+        return texts.cast(pa.string())
+    except pa.ArrowInvalid:
+        # Of a slice Arrow counts the bytes before it too: beyond 2 GiB only a copy has none.
+        return take(texts, pa.array(np.arange(len(texts)))).cast(pa.string())
 
 
 def run_end_decoded(array: pa.Array) -> pa.Array:
@@ -69,11 +90,18 @@ def _taken_apart(array: pa.Array, places: pa.Array) -> pa.Array:
         members = [take(array.field(place), places) for place in range(arrow.num_fields)]
         missing = array.is_null().take(places)
         return pa.StructArray.from_arrays(members, fields=list(arrow), mask=missing)
-    if pt.is_nested(arrow):
-        return _taken_lists(array, places)
-    # Of views, lists of one value each can be put together.
-    ones = pa.array(np.ones(len(places), np.int64))
-    return pa.LargeListViewArray.from_arrays(places.cast(pa.int64()), ones, array).flatten()
+    if pt.is_string_view(arrow) or pt.is_binary_view(arrow):
+        return _taken_views(array, places)
+    return _taken_lists(array, places)
+
+
+def _taken_views(array: pa.Array, places: pa.Array) -> pa.Array:
+    _, views, *texts = array.buffers()
+    # A view is 16 bytes: the length, and the text itself or where it is.
+    whole = np.frombuffer(views, np.int64).reshape(-1, 2)
+    picked = whole[array.offset : array.offset + len(array)][places.to_numpy()]
+    validity = array.is_valid().take(places).buffers()[1] if array.null_count else None
+    return pa.Array.from_buffers(array.type, len(places), [validity, pa.py_buffer(picked), *texts])
 
 
 def _taken_lists(array: pa.Array, places: pa.Array) -> pa.Array:

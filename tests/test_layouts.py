@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import mmap
+
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loader.encode.layouts import take
+from loader.layouts import decoded, take, unwrapped
 from tests.encode.reading import expected
 from tests.encode.tables import columns, uuids
 
@@ -59,3 +62,38 @@ def test_what_arrow_cannot_pick_is_taken_apart(array, places):
     assert picked.type == array.type
     whole = expected(array)
     assert expected(picked) == [whole[place] for place in places]
+
+
+_CATEGORIES = pa.DictionaryArray.from_arrays(pa.array([3, None, 0, 2], pa.uint32()), _VIEWS)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        _CATEGORIES,
+        _CATEGORIES.slice(1, 2),
+        pa.RunEndEncodedArray.from_arrays(pa.array([1, 2, 3, 9], pa.int32()), _VIEWS).slice(1, 7),
+        pa.RunEndEncodedArray.from_arrays(pa.array([1, 2, 3, 9], pa.int32()), _CATEGORIES),
+        pa.ExtensionArray.from_storage(pa.opaque(_CATEGORIES.type, "t", "v"), _CATEGORIES),
+        pa.DictionaryArray.from_arrays(pa.array([None, None], pa.int8()), _VIEWS.slice(0, 0)),
+        pa.array([3, None, 3]).dictionary_encode(),
+    ],
+    ids=lambda array: str(array.type),
+)
+def test_values_of_every_layout_can_be_had_plain(array):
+    plain = decoded(array)
+    plain.validate(full=True)
+    assert plain.type in {pa.string(), pa.int64()}
+    assert plain.to_pylist() == array.to_pylist()
+
+
+def test_texts_far_into_a_column_of_gigabytes():
+    size = 3 << 30
+    with mmap.mmap(-1, size) as memory:  # of zeros that take no room
+        memory[size - 3 :] = b"end"
+        data = pa.py_buffer(memory)
+        ends = pa.py_buffer(np.array([0, size - 3, size], np.int64))
+        texts = pa.Array.from_buffers(pa.large_string(), 2, [None, ends, data])
+        plain = unwrapped(texts.slice(1))
+        assert (plain.type, plain.to_pylist()) == (pa.string(), ["end"])
+        del texts, data, plain

@@ -140,7 +140,10 @@ async def _respond(request: web.Request, handler: Any) -> tuple[web.StreamRespon
     except web.HTTPException as error:
         refusal = Refusal(error.status, Code.GENERAL, error.reason)
     except (ConnectionError, aiohttp.ClientError, aiohttp.http.HttpProcessingError):
-        raise  # the body did not arrive: there is nobody to answer
+        # The body did not arrive: nobody reads this answer, and aiohttp would log a traceback.
+        gone = web.Response(status=_CLIENT_GONE)
+        gone.force_close()
+        return gone, "the client went away"
     except Exception:  # noqa: BLE001 - logged, and answered with the API's error body
         _LOG.exception("%s %s failed", request.method, request.path)
         refusal = Refusal(500, Code.SERVER, "The server failed; its log says how.")

@@ -11,6 +11,9 @@ BIN := .venv/bin
 DATA := data
 LINEITEM := $(DATA)/tpch/sf1/lineitem.parquet
 
+# Journals of loads that are started from here stay here.
+export MSTR_LOADER_STATE ?= $(CURDIR)/$(DATA)/state
+
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -5,7 +5,10 @@
     │   ├── UnknownProject          2
     │   ├── UnknownDataset          2
     │   ├── AmbiguousDataset        2
-    │   └── RejectsUnwritable       2
+    │   ├── RejectsUnwritable       2
+    │   ├── JournalUnusable         2   the books of a job cannot be kept or read
+    │   ├── UnknownJob              2
+    │   └── JobInUse                2   another process drives it
     ├── SourceError                 3   the data, before or while it is read
     │   ├── SourceNotFound          3
     │   ├── SourceUnreadable        3
@@ -50,6 +53,8 @@ __all__ = [
     "DuplicateKeys",
     "EmptySource",
     "Interrupted",
+    "JobInUse",
+    "JournalUnusable",
     "LoaderError",
     "LoginFailed",
     "ModelMismatch",
@@ -70,6 +75,7 @@ __all__ = [
     "TooManyBadRows",
     "Unavailable",
     "UnknownDataset",
+    "UnknownJob",
     "UnknownProject",
     "UnmappableColumn",
     "Unreachable",
@@ -112,6 +118,11 @@ class LoaderError(Exception):
         # Exception pickles by its positional arguments alone and would lose the rest.
         return _rebuild, (type(self), self.message, self.hint, self.details)
 
+    def add(self, more: str) -> None:
+        """Continues the message."""
+        self.message = f"{self.message.removesuffix('.')}; {more}."
+        self.args = (self.message,)
+
     def as_dict(self) -> dict[str, Any]:
         """Returns the ``error`` object of a ``--json`` result."""
         return {**self.details, "kind": self.kind, "message": self.message, "hint": self.hint}
@@ -152,6 +163,24 @@ class RejectsUnwritable(UsageError):
     """The file for bad rows cannot be made or written."""
 
     kind = "rejects_file"
+
+
+class JournalUnusable(UsageError):
+    """The journal of a job cannot be made, written or read."""
+
+    kind = "journal"
+
+
+class UnknownJob(UsageError):
+    """No job has that id, or several begin with it."""
+
+    kind = "unknown_job"
+
+
+class JobInUse(UsageError):
+    """Another process is driving the job."""
+
+    kind = "job_in_use"
 
 
 class SourceError(LoaderError):

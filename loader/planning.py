@@ -25,6 +25,9 @@ RECOMMENDED_HIGH = 200 * MB
 ONE_REQUEST = 50 * MB
 """The most JSON that goes into one request: the documents advise chunks for more than that."""
 
+SMALLEST_TARGET = 1 * MB
+"""Where halving ends: a server that takes no body of that size takes no load."""
+
 LARGEST_BLOCK = 4 * MB
 SMALLEST_BLOCK = 16_000
 _BLOCKS_A_CHUNK = 16
@@ -61,6 +64,15 @@ class ChunkRules:
         The first byte beyond makes the first cut: what cannot be sent is found early.
         """
         return cls(target=ONE_REQUEST + 1, low=0, high=ONE_REQUEST)
+
+    def halved(self, too_large: int) -> ChunkRules | None:
+        """Returns rules for chunks of half the size, or None where they are small enough.
+
+        Args:
+            too_large: Bytes of a chunk that was too large, which may be less than the target.
+        """
+        target = max(SMALLEST_TARGET, min(self.target, too_large) // 2)
+        return ChunkRules.of(target) if target < self.target else None
 
     @property
     def hold(self) -> int:

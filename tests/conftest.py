@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import aioresponses.core
+import pytest
 
 
 class _Response(aiohttp.ClientResponse):
@@ -18,3 +20,9 @@ class _Response(aiohttp.ClientResponse):
 
 
 aioresponses.core.ClientResponse = _Response
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_directory(tmp_path_factory):
+    """Keeps journals out of the home directory of whoever runs the tests."""
+    os.environ["MSTR_LOADER_STATE"] = str(tmp_path_factory.mktemp("state"))

@@ -130,8 +130,8 @@ class Client:
             logger.debug("through the proxy %s (%s)", self._proxy.address, self._proxy.source)
         # One place more than chunks, for the small calls meanwhile.
         pool = aiohttp.TCPConnector(ssl=checks, limit=self._concurrency + 1)
-        # Requests that must not be repeated get a connection of their own: a kept-alive one may
-        # just be closed by the server, and nobody could tell whether the request was seen.
+        # Requests that must not be repeated unasked get a connection of their own: a kept-alive one
+        # may just be closed by the server, and nobody could tell whether the request was seen.
         single = aiohttp.TCPConnector(ssl=checks, limit=self._concurrency + 1, force_close=True)
         jar = CookieJar(self._login)
         self._pooled = await self._open(pool, jar)
@@ -177,6 +177,14 @@ class Client:
     async def _log_in(self) -> str:
         logger.debug("logging in: %s", self._connection.login_mode.label)
         return await self._send(session_calls.login(self._connection), None)
+
+    async def log_in_again(self) -> None:
+        """Logs out and in, which ends what the login had opened; calls meanwhile wait for that.
+
+        Raises:
+            LoginFailed: The server does not accept the credentials any more.
+        """
+        await self._login.replace(lambda token: self._send(session_calls.logout(), token))
 
     async def logout(self) -> None:
         """Logs out; does nothing without a login. The token is forgotten whatever the answer is."""
@@ -294,8 +302,7 @@ class Client:
             session_id: The upload session.
             table: The table's name.
             index: The chunk's number, from 1, contiguous for each table.
-            data: The chunk's base64; iterated once for each attempt. aiohttp makes a second one by
-                itself when the connection drops.
+            data: The chunk's base64; iterated once, and once more after each new login.
             on_slice: Awaited after each slice was handed to the transport, with its number of
                 bytes; what it raises comes out of this call.
         """
@@ -391,7 +398,9 @@ class Client:
     async def _request(
         self, call: Call[Any], token: str | None, payload: SlicedPayload | None, reach: Reach
     ) -> Answer:
-        session = self._pooled if call.method in _REPEATABLE else self._fresh
+        # What has a body is repeated by its caller alone, who counts that.
+        harmless = call.method in _REPEATABLE and call.body is None
+        session = self._pooled if harmless else self._fresh
         if session is None:
             raise RuntimeError("the client is not open: use it in an 'async with' block")
         url = URL(f"{self._root}{call.path}", encoded=True)

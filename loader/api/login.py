@@ -6,7 +6,7 @@ import asyncio
 import copy
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 import aiohttp
@@ -66,6 +66,19 @@ class SharedLogin:
             LoaderError: It did not work; ``LoginFailed`` if the credentials were not accepted.
         """
         async with self._changing:
+            await self._attempt()
+
+    async def replace(self, log_out: Callable[[str], Awaitable[None]]) -> None:
+        """Ends the login and makes a new one, whether or not the logout works.
+
+        Raises:
+            LoaderError: There is no new one; ``LoginFailed`` if the credentials were not accepted.
+        """
+        async with self._changing:
+            if self.token is not None and not self._ended:
+                with suppress(LoaderError):
+                    await log_out(self.token)
+            self._ended = True
             await self._attempt()
 
     async def end(self) -> str | None:

@@ -59,18 +59,17 @@ def body_parts(body: Mapping[str, Any]) -> list[bytes | Base64Data]:
 
 
 class _CallerFailed(Exception):
-    """Stands for what the data or ``on_slice`` raised: an OSError would make aiohttp re-send."""
+    """Stands for what the data or ``on_slice`` raised, which is no failure of the connection."""
 
 
 class SlicedPayload(Payload):
     """An aiohttp payload that writes parts slice by slice and knows how far it came.
 
-    aiohttp re-sends the body of an idempotent request once when the connection drops; each attempt
-    iterates the data anew, sends the same bytes and calls ``on_slice`` again.
+    It is sent once: whether a request is repeated is not for the transport to decide.
 
     Attributes:
-        sent: Bytes of the current attempt handed to the transport.
-        complete: Whether the current attempt handed over its last byte.
+        sent: Bytes handed to the transport.
+        complete: Whether the last byte was.
         failure: What the data or ``on_slice`` raised, or None; aiohttp hides it in an error of its
             own, so the sender has to look here first.
     """
@@ -101,6 +100,11 @@ class SlicedPayload(Payload):
         self.failure: Exception | None = None
 
     @property
+    def consumed(self) -> bool:
+        """Always true: else aiohttp repeats a PUT by itself, and nobody counts that."""
+        return True
+
+    @property
     def length(self) -> int:
         """The whole body's bytes."""
         assert self._size is not None
@@ -111,8 +115,7 @@ class SlicedPayload(Payload):
         return b"".join(b"".join(_pieces(part)) for part in self._value).decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Writes the whole body; called once for each attempt."""
-        self.sent, self.complete, self.failure = 0, False, None
+        """Writes the whole body."""
         for part in self._value:
             await self._write_part(writer, part)
         self.complete = True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from loader.cli.values import parse_count, parse_policies, parse_size
+from loader.cli.values import parse_count, parse_duration, parse_policies, parse_size
 
 if TYPE_CHECKING:
     from loader.job import LoadOptions
@@ -83,6 +83,21 @@ class LoadFlags:
             rich_help_panel=_LOAD,
         ),
     ] = None
+    retries: Annotated[
+        int,
+        typer.Option(
+            help="How often one call is repeated that may yet succeed.", rich_help_panel=_LOAD
+        ),
+    ] = 8
+    retry_deadline: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="For how long after its first failure, and how long a server that has gone away "
+            "is waited for: 90s, 30m.",
+            rich_help_panel=_LOAD,
+        ),
+    ] = "5m"
     allow_empty: Annotated[
         bool,
         typer.Option(
@@ -135,6 +150,8 @@ class LoadFlags:
             "memory": None if memory is None else parse_size("--memory", memory),
             "ordering": self.ordering,
             "window": self.window,
+            "retries": self.retries,
+            "retry_deadline": parse_duration("--retry-deadline", self.retry_deadline),
             "allow_empty": self.allow_empty,
             "on_bad_row": self.on_bad_row,
             "max_bad_rows": self.max_bad_rows,

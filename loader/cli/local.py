@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loader.api import Connection
 from loader.emulator.process import EmulatorProcess
+from loader.errors import UsageError
 from loader.job.state import state_directory
 
 __all__ = ["local_server"]
@@ -26,7 +27,13 @@ def local_server(project: str | None) -> Iterator[tuple[Connection, Path]]:
         UsageError: The server could not start (another run uses the file, or the extra is missing).
     """
     data = state_directory() / "local"
-    data.mkdir(parents=True, exist_ok=True)
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--local keeps its data in {data}, which cannot be made: {error.strerror}",
+            hint="MSTR_LOADER_STATE names another directory",
+        ) from error
     with EmulatorProcess("--data", str(data)) as server:
         connection = Connection(server.url, username=_USER, project=project or _PROJECT)
         yield connection, data / "emulator.duckdb"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -13,9 +14,13 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from loader import __version__
+from loader.cli.cancel import cancel
 from loader.cli.emulator import emulator
+from loader.cli.jobs import jobs
 from loader.cli.plan import plan
+from loader.cli.printers import listened_to, print_error
 from loader.cli.push import push
+from loader.cli.run_signals import STOP_SIGNALS
 from loader.errors import Defect, Interrupted, LoaderError, UsageError
 
 __all__ = ["app", "main"]
@@ -34,6 +39,8 @@ app = typer.Typer(
 )
 app.command()(push)
 app.command()(plan)
+app.add_typer(jobs)
+app.command()(cancel)
 app.command()(emulator)
 
 
@@ -55,14 +62,18 @@ def _root(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and ends the process with the exit code of the contract."""
+    _occupy_standard_files()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     if debug:
-        logging.basicConfig(
-            level=logging.DEBUG, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s"
-        )
-    # Until a load has its own handlers, SIGTERM ends like Ctrl-C: with a message and a result.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+        logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+        # Ours alone: other libraries log URIs with the secrets in them.
+        logging.getLogger("loader").setLevel(logging.DEBUG)
+    # Until a load has its own handlers, each of these ends with a message and a result.
+    for number in STOP_SIGNALS:
+        # nohup's wish to go on after a hang-up is respected.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
     try:
         code = app(given, prog_name="mstr-loader", standalone_mode=False)
     except LoaderError as error:
@@ -83,16 +94,32 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _stop(_number: int, _frame: object) -> None:
+    # Not KeyboardInterrupt, which typer would turn into a silent exit.
+    raise Interrupted("stopped before anything was sent", hint="run the same command again")
+
+
+def _occupy_standard_files() -> None:
+    """Opens what the caller has closed: sockets must not get the numbers of standard files."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is this one.
+            os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
 def _report(error: LoaderError, *, as_json: bool, debug: bool) -> int:
     """Prints an error that came before there was a result."""
     if debug:
         traceback.print_exc()
-    if as_json:
-        print(json.dumps(_failed(error)), flush=True)
-    else:
-        print(f"error: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+    with listened_to():
+        if as_json:
+            print(json.dumps(_failed(error)), flush=True)
+        else:
+            print_error(error)
     return error.exit_code
 
 

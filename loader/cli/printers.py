@@ -65,11 +65,30 @@ def expected_bytes(progress: Progress) -> float | None:
 
 def doing(progress: Progress) -> str:
     """Returns what a load is doing, with the rows of a scan under way."""
-    if progress.phase == "reading the source" and progress.rows_scanned:
+    scanning = progress.phase in {"reading the source", "looking for duplicate keys"}
+    if scanning and progress.rows_scanned:
         return f"{progress.phase}, {count(progress.rows_scanned, 'row')} scanned"
     if progress.trouble:
         return f"{progress.phase}, still trying: {progress.trouble}"
     return str(progress.phase)
+
+
+@contextlib.contextmanager
+def listened_to() -> Iterator[None]:
+    """Forgives a reader that went away, or a full disk: neither changes what became of a load."""
+    for_whom = (sys.stdout, sys.stderr)
+    try:
+        yield
+        for stream in for_whom:
+            stream.flush()
+    except OSError:
+        # What is still buffered would be written, and fail, once more at the end.
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        for stream in for_whom:
+            try:
+                stream.flush()
+            except OSError:
+                os.dup2(nothing, stream.fileno())
 
 
 class Printer(Protocol):
@@ -112,9 +131,11 @@ class LinePrinter:
     def __exit__(self, *_: object) -> None:
         pass
 
+    @listened_to()
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
+    @listened_to()
     def __call__(self, progress: Progress) -> None:
         now = self._clock()
         rate, left = self._forecast.read(progress)
@@ -165,9 +186,11 @@ class BarPrinter:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
+    @listened_to()
     def note(self, text: str) -> None:
         self._bars.console.print(text, markup=False, highlight=False)
 
+    @listened_to()
     def __call__(self, progress: Progress) -> None:
         rate, left = self._forecast.read(progress)
         total = expected_bytes(progress)
@@ -186,17 +209,6 @@ class BarPrinter:
 def make_printer() -> Printer:
     """Returns bars where stderr is a terminal, else lines."""
     return BarPrinter() if sys.stderr.isatty() else LinePrinter()
-
-
-@contextlib.contextmanager
-def listened_to() -> Iterator[None]:
-    """Forgives a reader of stdout that went away: it does not change what became of a load."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still buffered would be written, and fail, once more at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @listened_to()

@@ -155,7 +155,8 @@ def push(
         **load.options(),
     }
     with _server(context, server) as (connection, stored):
-        result = run_push(sources, connection, options, as_json=as_json)
+        local = stored is not None
+        result = run_push(sources, connection, options, as_json=as_json, local=local)
         if debug and result.error is not None:
             traceback.print_exception(result.error)
         print_result(result, as_json=as_json)

@@ -6,28 +6,30 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from loader.api import Connection
 from loader.cli.printers import make_printer, print_result
+from loader.cli.run_signals import STOP_SIGNALS
 from loader.errors import Interrupted, LoaderError
 from loader.eventloop import loop_factory
 from loader.job import (
     Load,
     LoadOptions,
-    LoadSettings,
+    Prepared,
     Progress,
     Result,
     Status,
+    Steps,
     Workflow,
     interpret,
+    journalled,
     prepare_in_thread,
     reporting,
     status_of,
 )
-from loader.sources import SourceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +48,9 @@ class _Run:
         self._one_request = False
         self._printer = make_printer()
 
-    def push(self, sources: Sequence[str], connection: Connection, options: LoadOptions) -> Result:
+    def push(
+        self, sources: Sequence[str], connection: Connection, options: LoadOptions, *, local: bool
+    ) -> Result:
         settings, source_options = interpret(options)
         self._one_request = settings.workflow is Workflow.ONE_REQUEST
         with (
@@ -54,21 +58,29 @@ class _Run:
             contextlib.suppress(asyncio.CancelledError),
             asyncio.Runner(loop_factory=loop_factory()) as runner,
         ):
-            runner.run(self._push(sources, connection, settings, source_options))
+            runner.run(
+                self._push(
+                    lambda progress: prepare_in_thread(sources, settings, source_options, progress),
+                    lambda prepared: journalled(
+                        sources, options, connection, prepared, local=local
+                    ),
+                    connection,
+                )
+            )
         return self._result
 
     async def _push(
         self,
-        sources: Sequence[str],
+        prepare: Callable[[Progress], Awaitable[Prepared]],
+        begin: Callable[[Prepared], AbstractAsyncContextManager[Steps]],
         connection: Connection,
-        settings: LoadSettings,
-        source_options: SourceOptions,
     ) -> None:
         progress = Progress()
         with self._signals_cancel(), self._printer:
-            async with reporting(progress, self._printer):
+            async with reporting(progress, self._printer), contextlib.AsyncExitStack() as closing:
                 try:
-                    prepared = await prepare_in_thread(sources, settings, source_options, progress)
+                    prepared = await prepare(progress)
+                    journal = await closing.enter_async_context(begin(prepared))
                 except LoaderError as error:
                     self._result.status, self._result.error = status_of(error), error
                     return
@@ -76,7 +88,7 @@ class _Run:
                 for table, source in prepared.tables:
                     for note in source.notes:
                         self._printer.note(f"{table.name}: {note}")
-                load = Load(prepared, connection, progress)
+                load = Load(prepared, connection, progress, journal=journal)
                 self._result = load.result
                 await load.run()
 
@@ -93,7 +105,7 @@ class _Run:
         def stop() -> None:
             self._signals += 1
             if self._signals == 1 and not self._reading:
-                print("\nstopping; again to stop at once", file=sys.stderr)
+                self._printer.note("stopping; again to stop at once")
                 task.cancel()
                 return
             self._stop_at_once()
@@ -103,12 +115,13 @@ class _Run:
             # Threads in the middle of a read cannot be waited for.
             os._exit(self._result.exit_code)
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = [one for one in STOP_SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+        for number in numbers:
             loop.add_signal_handler(number, stop)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
     def _stop_at_once(self) -> None:
@@ -137,7 +150,12 @@ class _Run:
 
 
 def run_push(
-    sources: Sequence[str], connection: Connection, options: LoadOptions, *, as_json: bool
+    sources: Sequence[str],
+    connection: Connection,
+    options: LoadOptions,
+    *,
+    as_json: bool,
+    local: bool = False,
 ) -> Result:
-    """Runs a push to its end, whatever the end is."""
-    return _Run(as_json).push(sources, connection, options)
+    """Runs a push to its end, whatever the end is; ``local``: into a server of its own."""
+    return _Run(as_json).push(sources, connection, options, local=local)

@@ -20,8 +20,8 @@ __all__ = [
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(k|M|G|T)?(i)?B?", re.IGNORECASE)
 _POWERS = {None: 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)?")
-_SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
+_SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def parse_size(option: str, text: str) -> int:
@@ -56,7 +56,7 @@ def parse_count(option: str, text: str) -> int:
 
 
 def parse_duration(option: str, text: str) -> float:
-    """Returns the seconds of ``90``, ``90s``, ``30m`` or ``2h``.
+    """Returns the seconds of ``90``, ``90s``, ``30m``, ``2h`` or ``7d``.
 
     Raises:
         UsageError: It is no duration.

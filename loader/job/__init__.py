@@ -9,6 +9,8 @@ from loader.job.entry import (
     push_sync,
     reporting,
 )
+from loader.job.journal import journalled
+from loader.job.journal_steps import Steps
 from loader.job.load import Load
 from loader.job.prepare import Prepared, Sources, prepare
 from loader.job.preview import LoadPlan, TablePlan, plan_load
@@ -37,11 +39,13 @@ __all__ = [
     "Result",
     "Sources",
     "Status",
+    "Steps",
     "TablePlan",
     "TableResult",
     "UpdatePolicy",
     "Workflow",
     "interpret",
+    "journalled",
     "plan",
     "plan_load",
     "prepare",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from loader.api import Client, DatasetObjects, DatasetRef, DatasetTables
@@ -47,11 +48,23 @@ class Target:
     warnings: tuple[str, ...] = field(default=())
 
 
-async def resolve_dataset(client: Client, model: DatasetModel, settings: LoadSettings) -> Target:
+async def resolve_dataset(
+    client: Client,
+    model: DatasetModel,
+    settings: LoadSettings,
+    check: Callable[[DatasetModel], Awaitable[None]],
+) -> Target:
     """Returns the dataset that the settings name, creating it where there is none.
 
     An existing dataset keeps its id, so dashboards built on it survive; its tables and columns must
     be those of the model.
+
+    Args:
+        client: Logged in, with a project.
+        model: What the source wants to load.
+        settings: The settings of the load.
+        check: Given the model as the dataset takes it before anything is made or changed; what it
+            raises ends the load.
 
     Raises:
         UnknownDataset: ``dataset_id`` names none.
@@ -61,10 +74,12 @@ async def resolve_dataset(client: Client, model: DatasetModel, settings: LoadSet
     """
     if settings.overwrite:
         existing = await dataset_named(client, model.name, settings.folder_id)
+        await check(model)
         if existing is None:
             return await _create(client, model, settings)
         return await _overwrite(client, model, settings, existing)
     found = await find_dataset(client, model, settings)
+    await check(found.model if found else model)
     return found or await _create(client, model, settings)
 
 

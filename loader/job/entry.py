@@ -15,6 +15,7 @@ from loader.api import Connection
 from loader.encode import Orientation
 from loader.errors import Interrupted, LoaderError, UsageError
 from loader.eventloop import run_anywhere
+from loader.job.journal import journalled
 from loader.job.load import Load
 from loader.job.prepare import Prepared, Sources, prepare
 from loader.job.preview import LoadPlan, plan_load
@@ -54,8 +55,9 @@ REPORT_INTERVAL = 0.1
 class LoadOptions(TypedDict, total=False):
     """The options of a load; ``LoadSettings`` describes them.
 
-    ``types``, ``attributes`` and ``metrics`` name columns as ``column`` or ``table.column``;
-    ``format`` and ``csv_types`` are those of the command line.
+    ``columns``, ``types``, ``attributes`` and ``metrics`` name columns of the source, as ``column``
+    or ``table.column``; ``mapping`` is the path of a mapping file; ``format``, ``where``, ``limit``
+    and ``csv_…`` are those of ``SourceOptions`` and ``CsvOptions``.
     """
 
     dataset: str | None
@@ -73,6 +75,8 @@ class LoadOptions(TypedDict, total=False):
     max_rate: float | None
     publish: bool
     publish_timeout: float
+    retries: int
+    retry_deadline: float
     allow_empty: bool
     attributes: Collection[str]
     metrics: Collection[str]
@@ -199,7 +203,8 @@ async def push(
         settings, source_options = interpret(options)
         async with reporting(progress, on_progress):
             prepared = await prepare_in_thread(sources, settings, source_options, progress)
-            result = await Load(prepared, connection, progress).run()
+            async with journalled(sources, options, connection, prepared) as journal:
+                result = await Load(prepared, connection, progress, journal=journal).run()
     except LoaderError as error:
         error.result = Result(status=status_of(error), error=error)
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,8 +12,7 @@ import pyarrow as pa
 from loader.encode import BlockEncoder, Orientation, ValueRefused, row_keys
 from loader.errors import DuplicateKeys, LoaderError, UsageError
 from loader.job.shape import Shaper
-from loader.model import Column, DatasetModel, Table
-from loader.model.definition import ID
+from loader.model import ID, Attribute, Column, Role, Table
 from loader.sources import Batch, Source
 from loader.units import MB
 
@@ -24,72 +23,85 @@ _SCHEMA = pa.schema([("key", pa.string())])
 
 
 def check_keys(
-    model: DatasetModel,
-    table: Table,
-    source: Source,
+    tables: Sequence[tuple[Table, Source]],
+    attributes: Sequence[Attribute],
     *,
     memory: int,
     watch: Callable[[int], None],
 ) -> None:
-    """Reads the key columns of a table and checks that no two rows have the same values in them.
+    """Reads the key columns of every table and checks that no two rows have the same values there.
 
     The key of a row is the tuple of the ID forms of all attributes (public clients); nulls count as
     equal. Rows that cannot be loaded are left to the load. What does not fit into memory goes to a
     temporary directory.
 
     Args:
-        model: The dataset's model.
-        table: One of its tables; without a key there is nothing to check.
-        source: Its source.
+        tables: The tables, with the roles that columns have in the dataset, and their sources; a
+            table without a key needs no look.
+        attributes: What is known of the forms of attributes.
         memory: Bytes that the search may use.
         watch: Called with the rows of each batch; what it raises ends the search.
 
     Raises:
-        UsageError: The source can be read only once, or DuckDB is not installed.
+        UsageError: A source can be read only once, DuckDB is not installed, or has not enough
+            memory or disk.
         DuplicateKeys: Rows share a key.
-        SourceError: The source cannot be read.
+        SourceError: A source cannot be read.
     """
-    if not source.rereadable:
-        raise UsageError(
-            f"--check-keys reads table {table.name!r} before it is loaded, and its source can be "
-            "read only once",
-            hint="write the data to a file, or leave out --check-keys",
-        )
-    key = _key(model, table)
-    if not key:
-        return
+    for table, source in tables:
+        if not source.rereadable:
+            raise UsageError(
+                f"--check-keys reads table {table.name!r} before it is loaded, and its source can "
+                "be read only once",
+                hint="write the data to a file, or leave out --check-keys",
+            )
+        key = _key(table, attributes)
+        if key:
+            _check(Table(table.name, key), source, memory, watch)
+
+
+def _check(keyed: Table, source: Source, memory: int, watch: Callable[[int], None]) -> None:
     duckdb = _duckdb()
     failures: list[LoaderError] = []
-    keys = _noted(_keys(Table(table.name, key), source, watch), failures)
+    keys = _noted(_keys(keyed, source, watch), failures)
     reader = pa.RecordBatchReader.from_batches(_SCHEMA, keys)
-    with (
-        tempfile.TemporaryDirectory(prefix="mstr-loader-keys-") as directory,
-        duckdb.connect(
-            config={"memory_limit": f"{memory // MB}MB", "temp_directory": directory}
-        ) as database,
-    ):
-        database.register("keys", reader)
-        try:
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="mstr-loader-keys-") as directory,
+            duckdb.connect(
+                config={"memory_limit": f"{memory // MB}MB", "temp_directory": directory}
+            ) as database,
+        ):
+            database.register("keys", reader)
             found = database.execute(_QUERY).fetchall()
-        except duckdb.Error:
-            if failures:
-                raise failures[0] from None
-            raise
+    except duckdb.Error as error:
+        if failures:
+            raise failures[0] from None
+        raise UsageError(
+            f"--check-keys gave up on table {keyed.name!r}: {str(error).splitlines()[0]}",
+            hint="give it more memory (--memory), or a temporary directory with more room (TMPDIR)",
+            table=keyed.name,
+        ) from error
     if found:
-        raise _duplicates(Table(table.name, key), found)
+        raise _duplicates(keyed, found)
 
 
-def _key(model: DatasetModel, table: Table) -> tuple[Column, ...]:
-    """Returns the columns that identify a row."""
-    names = {
-        place.column
-        for attribute in model.attributes
+def _key(table: Table, attributes: Sequence[Attribute]) -> tuple[Column, ...]:
+    """Returns the columns that identify a row: those of attributes, but not what describes them."""
+    by_form = [
+        (form.category, place.column)
+        for attribute in attributes
         for form in attribute.forms
-        if form.category == ID
         for place in form.columns
         if place.table == table.name
-    }
-    return tuple(column for column in table.columns if column.name in names)
+    ]
+    identifying = {column for category, column in by_form if category == ID}
+    describing = {column for category, column in by_form} - identifying
+    return tuple(
+        column
+        for column in table.columns
+        if column.role is Role.ATTRIBUTE and column.name not in describing
+    )
 
 
 _QUERY = """

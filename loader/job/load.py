@@ -14,8 +14,10 @@ from loader.errors import (
     LoaderError,
     OutcomeUnknown,
     Recovery,
+    SourceError,
     UsageError,
 )
+from loader.job.journal_steps import Steps
 from loader.job.one_request import OneRequestLoad
 from loader.job.prepare import Prepared
 from loader.job.progress import Phase, Progress
@@ -53,8 +55,11 @@ class Load:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        journal: Steps | None = None,
     ) -> None:
-        self._running = Running(prepared, connection, progress, clock=clock, sleep=sleep)
+        self._running = Running(
+            prepared, connection, progress, clock=clock, sleep=sleep, journal=journal
+        )
         self._workload = _WORKFLOWS[prepared.settings.workflow](self._running)
         self._connection = connection
         self._senders = prepared.stages.senders
@@ -102,6 +107,7 @@ class Load:
             lost = self._workload.lost
             if lost and (self.result.status is Status.FAILED or stopped_early):
                 self._running.warn(lost)
+            await self._running.note(lambda: self._running.journal.ended(self.result))
         return self.result
 
     def _fail(self, error: LoaderError) -> None:
@@ -135,6 +141,10 @@ class Load:
         """Returns a hint for an error that came without one."""
         if isinstance(error, OutcomeUnknown | UsageError):
             return None
+        if isinstance(error, Defect):
+            return "nothing was published; --debug shows the traceback, which belongs in a report"
+        if isinstance(error, SourceError):
+            return "nothing was published; mend the source, then run the same command again"
         if error.recovery is Recovery.NONE:
             return "nothing was published; the server's own logs may say more than its answer"
         return "nothing was published; run the same command again to start over"

@@ -47,6 +47,8 @@ _WRONG_DATASET = (
     "this one, leave out --workflow one-request, which works for datasets of both kinds; if not, "
     "is the table's id that of another dataset?"
 )
+# Missing information, invalid input, a missing field: the server says itself what is wrong.
+_BAD_REQUEST = frozenset({"ERR005", "ERR006", "ERR007"})
 _SMALLER = (
     "nothing was published; the server, or a proxy before it, takes no request that large: "
     "--workflow session sends the data in chunks, of any --chunk-size"
@@ -76,6 +78,7 @@ class OneRequestLoad:
     async def run(self, client: Client, _closing: AsyncExitStack, /) -> None:
         """Creates the dataset or updates it, and compares what came of it."""
         target = await find_dataset(client, self._running.prepared.model, self._settings)
+        await self._running.check_keys(target.model if target else self._running.prepared.model)
         if target is None:
             self._check_create()
             await self._create(client)
@@ -175,7 +178,9 @@ class OneRequestLoad:
         except LoaderError as error:
             if may_have_happened(error):
                 raise _unknown(error, self._after_update()) from error
-            if isinstance(error, NotFound) or (isinstance(error, Refused) and not error.hint):
+            if isinstance(error, NotFound) or (
+                isinstance(error, Refused) and not error.hint and error.code not in _BAD_REQUEST
+            ):
                 error.hint = _WRONG_DATASET
             self._explain(error)
             raise

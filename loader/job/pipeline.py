@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,7 @@ from loader.job.rejects import Rejects
 from loader.job.shape import Shaper
 from loader.model import Table
 from loader.planning import ChunkRules, Cutter, block_bytes
-from loader.sources import Source
+from loader.sources import Batch, Source
 from loader.units import size
 
 __all__ = ["Pipeline", "Stages", "no_rows"]
@@ -221,9 +222,10 @@ class Pipeline:
 
     def _check_width(self, block: Block) -> None:
         """Refuses a row that would take more memory than there is: blocks so wide hold just one."""
-        if block.width <= self._stages.json_budget:
-            return
         part = block.parts[0]
+        alone = len(block.parts) == part.data.num_rows == 1 and not part.rejected
+        if not alone or block.width <= self._stages.json_budget:
+            return
         row = part.position(0) + 1
         raise SourceError(
             f"{part.origin}, row {row}: the row has about {size(block.width)} of JSON, and "
@@ -242,7 +244,8 @@ class Pipeline:
         shaper = Shaper(table)
         batches = source.batches(self._stages.batch_bytes, shaper.columns)
         names = row_overhead(self._stages.orientation, table.column_names)
-        pieces = blocks(batches, shaper, block_bytes(self._stages.rules), names)
+        stopped = threading.Event()
+        pieces = blocks(_until(stopped, batches), shaper, block_bytes(self._stages.rules), names)
 
         def close() -> None:
             pieces.close()
@@ -251,6 +254,8 @@ class Pipeline:
         try:
             yield lambda: loop.run_in_executor(reader, next, pieces, None)
         finally:
+            # It may be far from a block's end, where a condition leaves few rows.
+            stopped.set()
             # In the reader's thread: a generator cannot be closed while another thread runs it.
             await loop.run_in_executor(reader, close)
 
@@ -267,6 +272,9 @@ class Pipeline:
             item = self._encoded.get_nowait()
             if isinstance(item, _Started):
                 item.encoding.cancel()
+        # A failure's traceback, in cycles, may hold on to this pipeline for long.
+        while not self._chunks.empty():
+            self._chunks.get_nowait()
 
     async def _cut(self) -> None:
         """Collects encoded blocks, table by table, and cuts them into chunks."""
@@ -350,6 +358,14 @@ class Pipeline:
         self._progress.chunks_accepted += 1
         self._progress.rows_accepted += chunk.rows
         self._progress.accepted_bytes += chunk.json_bytes
+
+
+def _until(stopped: threading.Event, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Yields batches until nobody wants them any more."""
+    for batch in batches:
+        if stopped.is_set():
+            return
+        yield batch
 
 
 def no_rows(table: str) -> EmptySource:

@@ -8,7 +8,6 @@ from typing import Any
 
 from loader.encode import Orientation
 from loader.errors import UsageError
-from loader.job.keys import check_keys
 from loader.job.pipeline import Stages, no_rows
 from loader.job.rejects import check_rejects_file
 from loader.job.settings import (
@@ -105,10 +104,6 @@ def prepare(sources: Sources, settings: LoadSettings, options: SourceOptions) ->
         if source.rows == 0 and not settings.allow_empty:
             raise no_rows(name)
     tables = tuple((table, opened[table.name]) for table in model.tables)
-    if settings.check_keys:
-        # Nothing else is alive yet: the search may have what the JSON will take.
-        for table, source in tables:
-            check_keys(model, table, source, memory=memory.json, watch=options.watch)
     return Prepared(
         model=model,
         tables=tables,
@@ -126,7 +121,6 @@ def prepare(sources: Sources, settings: LoadSettings, options: SourceOptions) ->
         settings=settings,
         warnings=(
             *_chunk_warnings(rules),
-            *_delimiter_warnings(model),
             *_key_warnings(model, settings),
         ),
     )
@@ -162,17 +156,6 @@ def _chunk_warnings(rules: ChunkRules) -> list[str]:
         return []
     return [
         f"chunks of {size(rules.target)} are outside the documented 50 to 200 MB",
-    ]
-
-
-def _delimiter_warnings(model: DatasetModel) -> list[str]:
-    """A file with another delimiter reads well, as one column with an odd name."""
-    return [
-        f"table {table.name!r} has the single column {table.columns[0].name!r}: is {delimiter!r} "
-        "the delimiter? CSV files are read with commas, .tsv files with tabs"
-        for table in model.tables
-        for delimiter in ";|\t"
-        if len(table.columns) == 1 and delimiter in table.columns[0].name
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from loader.encode import chunk_overhead
+from loader.job.keys import check_keys
 from loader.job.prepare import Prepared
 from loader.job.sample import Sample, take_sample
 from loader.job.settings import Workflow
@@ -147,9 +148,18 @@ def plan_load(prepared: Prepared, first_rows: int = 0) -> LoadPlan:
         first_rows: How many rows of each table to show as they will be sent.
 
     Raises:
-        SourceError: A source cannot be read, or one of the first values does not fit.
+        SourceError: A source cannot be read, one of the first values does not fit, or, where keys
+            are to be checked, rows share one.
     """
     warnings = list(prepared.warnings)
+    if prepared.settings.check_keys:
+        check_keys(
+            prepared.tables,
+            prepared.model.attributes,
+            memory=prepared.memory.json,
+            watch=lambda _: None,
+        )
+        warnings.append("keys were checked as the source has them: an existing dataset has its own")
     tables = []
     for table, source in prepared.tables:
         # A stream that can be read only once is left for the push.

@@ -13,6 +13,7 @@ class Phase(enum.StrEnum):
 
     READING = "reading the source"
     CONNECTING = "connecting"
+    CHECKING_KEYS = "looking for duplicate keys"
     LOADING = "loading"
     PUBLISHING = "publishing"
     VERIFYING = "verifying"
@@ -21,15 +22,15 @@ class Phase(enum.StrEnum):
 
 @dataclass(slots=True)
 class Progress:
-    """Counters of a load; they only grow.
+    """Counters of a load; they only grow, until everything has to be sent again.
 
     Encoded, sent and accepted are kept apart: bytes handed to the network are not yet stored, and a
     body counts as accepted only with the server's 2xx.
 
     Attributes:
         phase: What is being done.
-        rows_scanned: Rows seen while the types of CSV files were decided.
-        trouble: What keeps a publish from being seen, while the server cannot be asked.
+        rows_scanned: Rows seen while types of CSV files were decided or keys were checked.
+        trouble: Why something has to be tried again; None: all goes well.
         rows_total: Rows of the source where known, else None.
         rows_encoded: Rows turned into JSON.
         rows_rejected: Rows left out because they cannot be loaded.
@@ -53,3 +54,9 @@ class Progress:
     accepted_bytes: int = 0
     chunks_cut: int = 0
     chunks_accepted: int = 0
+
+    def start_over(self) -> None:
+        """Counts from 0 again what belongs to one pass over the source."""
+        self.rows_encoded = self.rows_rejected = self.rows_accepted = 0
+        self.encoded_bytes = self.sent_bytes = self.accepted_bytes = 0
+        self.chunks_cut = self.chunks_accepted = 0

@@ -123,6 +123,14 @@ class Rejects:
         """Closes the file, however the load ended."""
         await asyncio.to_thread(self._file.close)
 
+    async def discard(self) -> None:
+        """Takes the file away: its rows will be read, and judged, once more.
+
+        Raises:
+            RejectsUnwritable: It cannot be removed.
+        """
+        await asyncio.to_thread(self._file.discard)
+
     def _check(self, rows: int | None) -> None:
         """Compares with the limit; ``rows`` is the least number of which a share is to be taken.
 
@@ -167,7 +175,10 @@ class Rejects:
 
     def warnings(self) -> list[str]:
         """Returns what the user should know about the rows that were left out."""
-        written = f"; all of them are in {self._file.path}" if self._file.path else ""
+        path = self._file.path
+        written = ""
+        if path is not None:
+            written = f"; not all of them are in {path}" if self._file.torn else f"; see {path}"
         return [
             f"table {table!r}: {share.rejected:,} of {share.rows:,} rows were left out{written}; "
             f"the first is {share.first.error(table).message}"
@@ -224,6 +235,10 @@ class _RejectsFile:
     """Newline-delimited JSON, one line a row, made with the first one.
 
     A load that is cancelled closes it while a thread may still write, or be about to.
+
+    Attributes:
+        path: Where it is; None before the first row.
+        torn: Whether rows are missing in it, because it could not be written.
     """
 
     def __init__(self, wanted: Path | None, default: Callable[[], Path]) -> None:
@@ -232,7 +247,9 @@ class _RejectsFile:
         self._lock = threading.Lock()
         self._descriptor: int | None = None
         self._closed = False
+        self._made = False
         self.path: Path | None = None
+        self.torn = False
 
     def write(self, table: str, rows: Sequence[BadRow]) -> None:
         """Appends rows."""
@@ -245,6 +262,7 @@ class _RejectsFile:
                 while lines:
                     lines = lines[os.write(descriptor, lines) :]
             except OSError as error:
+                self.torn = True
                 raise self._unwritable(error) from error
 
     def sync(self) -> None:
@@ -254,6 +272,7 @@ class _RejectsFile:
                 try:
                     os.fsync(self._descriptor)
                 except OSError as error:
+                    self.torn = True
                     raise self._unwritable(error) from error
 
     def close(self) -> None:
@@ -263,6 +282,17 @@ class _RejectsFile:
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
+
+    def discard(self) -> None:
+        """Closes the file and removes it, if there is one of this load's own making."""
+        self.close()
+        with self._lock:
+            if self._made and self.path is not None:
+                try:
+                    self.path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise self._unwritable(error) from error
+                self._made = False
 
     def _open(self) -> int:
         if self._descriptor is None:
@@ -277,8 +307,10 @@ class _RejectsFile:
                 raise _exists(path) from None
             except OSError as error:
                 self.path = path
+                self.torn = True
                 raise self._unwritable(error) from error
             self.path = path
+            self._made = True
         return self._descriptor
 
     def _unwritable(self, error: OSError) -> RejectsUnwritable:

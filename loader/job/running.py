@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Protocol
 
 from loader.api import Client, Connection
 from loader.encode import Chunk
 from loader.errors import Interrupted, LoaderError, VerificationFailed
 from loader.job.dataset import Target
+from loader.job.journal_steps import Steps, Unjournalled
+from loader.job.keys import check_keys
 from loader.job.limits import Throttle
 from loader.job.pipeline import Pipeline, Send
 from loader.job.prepare import Prepared
@@ -20,6 +24,8 @@ from loader.job.rejects import Rejects
 from loader.job.result import Result, TableResult
 from loader.job.settings import UpdatePolicy
 from loader.job.verify import SentTable, count_before, verify
+from loader.model import DatasetModel
+from loader.planning import ChunkRules
 
 __all__ = ["Running", "Workload"]
 
@@ -51,6 +57,8 @@ class Running:
         result: Its result so far.
         clock: Monotonic seconds.
         sleep: Waits.
+        draw: Random numbers from 0 to 1.
+        journal: Where its steps are written down.
     """
 
     def __init__(
@@ -61,6 +69,8 @@ class Running:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        draw: Callable[[], float] = random.random,
+        journal: Steps | None = None,
     ) -> None:
         self.prepared = prepared
         self.settings = prepared.settings
@@ -68,14 +78,19 @@ class Running:
         self.progress = progress
         self.clock = clock
         self.sleep = sleep
+        self.draw = draw
+        self.journal: Steps = journal or Unjournalled()
         self.result = Result(
             dataset=prepared.model.name,
+            job=self.journal.job,
             tables=[TableResult(table.name) for table, _ in prepared.tables],
             warnings=list(prepared.warnings),
         )
         self._shares = {table.name: table for table in self.result.tables}
         rate = self.settings.max_rate
-        self._throttle = Throttle(rate, clock=clock) if rate else None
+        self._throttle = Throttle(rate, clock=clock, sleep=sleep) if rate else None
+        self._rejects: Rejects | None = None
+        self._pumped: list[str] = []
 
     def fit(self, target: Target) -> None:
         """Goes on with the model as the dataset takes it."""
@@ -83,6 +98,41 @@ class Running:
         self.prepared = self.prepared.with_model(target.model)
         kept = [warning for warning in self.result.warnings if warning not in stale]
         self.result.warnings[:] = [*self.prepared.warnings, *kept]
+
+    async def check_keys(self, model: DatasetModel) -> None:
+        """Looks for rows that share a key of the model, if the user wants it.
+
+        To be called before anything is made or changed on the server. Cancelled, it ends the search
+        too, which removes its temporary files.
+
+        Raises:
+            DuplicateKeys: There are some.
+            UsageError: It cannot be found out.
+        """
+        if not self.settings.check_keys:
+            return
+        phase, self.progress.phase = self.progress.phase, Phase.CHECKING_KEYS
+        self.progress.rows_scanned = 0
+        stopped = False
+
+        def watch(rows: int) -> None:
+            self.progress.rows_scanned += rows
+            if stopped:
+                raise Interrupted("stopped while keys were checked")
+
+        try:
+            await asyncio.to_thread(
+                check_keys,
+                self.prepared.with_model(model).tables,
+                # The dataset tells no forms: what is known of them is what the user said.
+                self.prepared.model.attributes,
+                # Nothing is encoded yet: the search may have what the JSON will take.
+                memory=self.prepared.memory.json,
+                watch=watch,
+            )
+        finally:
+            stopped = True
+        self.progress.phase = phase
 
     def warn(self, *warnings: str) -> None:
         """Adds to the warnings of the result."""
@@ -95,6 +145,7 @@ class Running:
         published.
         """
         rejects = Rejects(self.settings, self.prepared.model.name, rows=self.prepared.rows)
+        self._rejects = rejects
         pipeline = Pipeline(self.prepared.stages, progress, send, rejects)
         try:
             await pipeline.run(self.prepared.tables)
@@ -102,8 +153,33 @@ class Running:
         finally:
             for table in self.result.tables:
                 table.rejected = rejects.rejected_of(table.name)
-            self.warn(*pipeline.warnings(), *rejects.warnings())
+            self._pumped = [*pipeline.warnings(), *rejects.warnings()]
+            self.warn(*self._pumped)
             await rejects.close()
+
+    async def start_over(self, rules: ChunkRules | None) -> None:
+        """Forgets what became of the rows so far: all of them will be read and sent again.
+
+        What went over the network stays counted.
+
+        Args:
+            rules: Where chunks are cut from now on; None: where they were.
+
+        Raises:
+            RejectsUnwritable: The file of bad rows cannot be begun anew.
+        """
+        for table in self.result.tables:
+            table.rows = table.chunks = table.json_bytes = table.rejected = 0
+        self.progress.start_over()
+        for warning in self._pumped:
+            self.result.warnings.remove(warning)
+        self._pumped = []
+        if self._rejects is not None:
+            await self._rejects.discard()
+        if rules is not None:
+            self.prepared = replace(
+                self.prepared, stages=replace(self.prepared.stages, rules=rules)
+            )
 
     async def on_slice(self, size: int) -> None:
         """Counts base64 that was handed to the network, and holds it to the rate."""
@@ -161,6 +237,10 @@ class Running:
             # Noted at once: a signal while the session is being closed must not hide it.
             self.result.error = failures[0]
             raise failures[0]
+
+    async def note(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Writes down what has happened already: that it cannot be is only worth a warning."""
+        await self.close("write the journal", step)
 
     async def close(self, aim: str, call: Callable[[], Awaitable[None]]) -> None:
         """Cleans up; what goes wrong then is a warning, and never hides how the load ended."""

@@ -109,6 +109,8 @@ _SESSION_ONLY = {
     "window": "--window",
     "publish": "--no-publish",
     "publish_timeout": "--publish-timeout",
+    "retries": "--retries",
+    "retry_deadline": "--retry-deadline",
 }
 
 
@@ -135,6 +137,9 @@ class LoadSettings:
         max_rate: Limit of bytes a second on the wire; None: none.
         publish: Publish after the upload.
         publish_timeout: Seconds to wait for the publish.
+        retries: How often one call is repeated that may yet succeed.
+        retry_deadline: Seconds after the first failure of a call in which it is repeated, and for
+            which a server that has gone away is waited for.
         allow_empty: Load a source without rows, which under ``replace`` empties the dataset.
         match_columns: How columns find those of an existing dataset.
         check_keys: Look for rows with the same key before anything is sent.
@@ -162,6 +167,8 @@ class LoadSettings:
     max_rate: float | None = None
     publish: bool = True
     publish_timeout: float = 3600.0
+    retries: int = 8
+    retry_deadline: float = 300.0
     allow_empty: bool = False
     match_columns: MatchColumns = MatchColumns.NAME
     check_keys: bool = False
@@ -181,7 +188,7 @@ class LoadSettings:
     def _check_values(self) -> None:
         for name in (
             *("chunk_size", "concurrency", "memory", "window", "max_rate"),
-            "publish_timeout",
+            *("publish_timeout", "retry_deadline"),
         ):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -190,6 +197,11 @@ class LoadSettings:
                     f"{option} must be above 0, and is {value:g}",
                     hint=f"leave out {option} for its default",
                 )
+        if self.retries < 0:
+            raise UsageError(
+                f"--retries must not be below 0, and is {self.retries}",
+                hint="0 lets the first failure end the load",
+            )
         for name in ("dataset", "dataset_id", "folder_id", "table_id"):
             text = getattr(self, name)
             # What an unset variable of a script becomes must not mean the default.

@@ -626,7 +626,8 @@ EVERY_CALL = {
 
 def test_every_call_of_the_client_is_in_the_list():
     public = {name for name in vars(Client) if not name.startswith("_")}
-    assert public - {"login", "logins", "select_project"} == set(EVERY_CALL)
+    made_of_others = {"login", "log_in_again", "logins", "select_project"}
+    assert public - made_of_others == set(EVERY_CALL)
 
 
 @pytest.mark.parametrize("name", EVERY_CALL)

@@ -249,8 +249,8 @@ def test_https_goes_through_a_tunnel_on_both_event_loops(
         return proxy
 
     proxy = library_in(loop, run)
-    # One connection for what may be repeated, a fresh one for each of the others.
-    assert proxy.methods == ["CONNECT"] * 3
+    # Each call that has a body, or must not be repeated unasked, has a connection of its own.
+    assert proxy.methods == ["CONNECT"] * 4
     assert {request.target for request in proxy.seen} == {f"{HOST}:443"}
     assert [size > 3 << 20 for _, _, size in taken] == [False, True, True, False]
     assert not any("Proxy-Authorization" in headers for _, headers, _ in taken)

@@ -422,6 +422,31 @@ async def test_an_emulators_session_that_timed_out():
         assert len(logins) == 0
 
 
+async def test_logging_in_again_ends_what_the_login_had_opened():
+    async with Listener(EmulatorOptions(port=0, ingest="check")) as listener:
+        logins = listener.emulator.logins
+        async with Client(Connection(listener.url, username="administrator")) as client:
+            await client.login()
+            await client.select_project("Sales")
+            (first,) = logins._by_token.values()
+            # Calls meanwhile wait for the new login, or are repeated with it.
+            calls = [asyncio.create_task(client.projects()) for _ in range(4)]
+            await asyncio.sleep(0)
+            await asyncio.gather(client.log_in_again(), *calls)
+            (second,) = logins._by_token.values()
+            assert not first.alive
+            assert second.alive
+            assert client.logins == 2
+            await client.logout()
+        assert len(logins) == 0
+
+
+async def test_a_logout_that_fails_does_not_keep_from_logging_in_again(server, client, library):
+    async with library.client(server.url) as stranger:  # its token is one that nobody gave out
+        await stranger.log_in_again()
+        assert await stranger.projects() == []
+
+
 async def test_cookies_of_answers_to_the_current_login_are_kept(server, client):
     """A load balancer may move us to another node at any time."""
     jar = client._pooled.cookie_jar

@@ -12,7 +12,7 @@ from aiohttp import web
 import loader.job.running
 from tests.cli.harness import Push
 
-CHUNKS = ("--chunk-size", "30kB", "--concurrency", "2")
+CHUNKS = ("--chunk-size", "30kB", "--concurrency", "2", "--retries", "0")
 
 
 @pytest.fixture
@@ -270,7 +270,7 @@ def test_each_step_before_the_data_may_fail(  # noqa: PLR0917 - fixtures and cas
         return None
 
     server.fault = fault
-    outcome = push(file)
+    outcome = push(file, "--retries", "0")
     assert outcome.code == code
     assert "step failed" in outcome.error["message"]
     assert outcome.error["hint"], outcome

@@ -102,12 +102,6 @@ async def test_a_failure_after_an_overwrite_says_that_the_data_is_gone(server, l
     assert any("the dataset is empty" in warning for warning in result.warnings)
 
 
-def test_another_delimiter_is_a_warning():
-    table = pa.table({"a;b": ["1;2"]})
-    (warning,) = prepare(table, LoadSettings(), SourceOptions()).warnings
-    assert "';' the delimiter?" in warning
-
-
 async def test_a_defect_cleans_up_and_has_a_result(server, load, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("oops")

@@ -11,6 +11,9 @@ import pytest
 
 import loader
 from loader.errors import DuplicateKeys, UsageError
+from loader.job.keys import check_keys
+from loader.model import Wishes, build_model
+from loader.sources import open_tables
 
 
 def plan(data, **options):
@@ -84,3 +87,13 @@ def test_without_duckdb_the_extra_is_named(monkeypatch):
     with pytest.raises(UsageError) as caught:
         plan({"t": pa.table({"k": ["a"], "v": [1]})})
     assert "mstr-loader[check-keys]" in str(caught.value.hint)
+
+
+def test_too_little_memory_is_an_error_with_a_hint(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"k": [f"{n:0200}" for n in range(200_000)]}), path)
+    source = open_tables(str(path))["t"]
+    (table,) = build_model("d", {"t": source.schema}, Wishes()).tables
+    with pytest.raises(UsageError, match="gave up") as caught:
+        check_keys([(table, source)], [], memory=5_000_000, watch=lambda _: None)
+    assert "--memory" in str(caught.value.hint)

@@ -1,0 +1,92 @@
+"""Fills one upload session: sends its chunks, and knows which of them may have arrived twice."""
+
+from __future__ import annotations
+
+from loader.api import Client
+from loader.encode import Chunk
+from loader.errors import LoaderError, Refused
+from loader.job.dataset import Target
+from loader.job.outcome import may_have_happened
+from loader.job.restart import Restarts
+from loader.job.retrier import Retrier
+from loader.job.running import Running
+
+__all__ = ["Upload"]
+
+_REFUSED_CHUNK = (
+    "nothing was published; where the server wants chunks in order and one at a time, "
+    "--ordering strict sends them so"
+)
+
+
+class Upload:
+    """The chunks of one pass over the source.
+
+    Attributes:
+        session: The upload session's id.
+        doubtful: Chunks that were sent again though they may have arrived whole before.
+    """
+
+    def __init__(
+        self,
+        running: Running,
+        client: Client,
+        target: Target,
+        session: str,
+        *,
+        retrier: Retrier,
+        restarts: Restarts,
+    ) -> None:
+        self._running = running
+        self._client = client
+        self._target = target
+        self._retrier = retrier
+        self._restarts = restarts
+        self.session = session
+        self.doubtful: set[tuple[str, int]] = set()
+
+    async def send(self, chunk: Chunk) -> None:
+        """Sends a chunk, with identical bytes as often as it takes.
+
+        Raises:
+            StartOver: This upload session is of no more use, and another one may be.
+            LoaderError: It could not be sent.
+        """
+        data = chunk.data
+        sent = 0
+
+        async def put() -> None:
+            nonlocal sent
+            readings = data.readings
+            try:
+                await self._client.put_chunk(
+                    self._target.id,
+                    self.session,
+                    table=chunk.table,
+                    index=chunk.index,
+                    data=data,
+                    on_slice=self._running.on_slice,
+                )
+            finally:
+                # After a new login the client itself sends the body once more.
+                again = max(0, data.readings - readings - 1)
+                self._running.result.retries += again + (sent > 0)
+                sent += 1
+
+        def doubt(failure: LoaderError) -> None:
+            if may_have_happened(failure):
+                self.doubtful.add((chunk.table, chunk.index))
+
+        await self._running.journal.planned(chunk)
+        try:
+            await self._retrier.call(put, on_retry=doubt)
+        except LoaderError as error:
+            again = self._restarts.after_chunk(error, chunk, self._running.prepared.stages.rules)
+            if again is not None:
+                raise again from None
+            error.details = {"table": chunk.table, "chunk": chunk.index} | error.details
+            if isinstance(error, Refused):
+                error.hint = error.hint or _REFUSED_CHUNK
+            raise
+        await self._running.journal.accepted(chunk)
+        self._running.accepted(chunk)

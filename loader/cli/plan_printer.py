@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from loader.cli.printers import count, listened_to
+from loader.job.preview import shown_type
 from loader.units import size
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _table(table: TablePlan) -> Iterator[str]:
                     else f"{column.name} (from {column.source})",
                     column.data_type.value,
                     column.role.value,
-                    str(column.source_type),
+                    shown_type(column),
                     _short(example or ""),
                 )
                 for column, example in zip(table.table.columns, table.examples(), strict=True)

@@ -14,11 +14,12 @@ from loader.job.prepare import Prepared
 from loader.job.sample import Sample, take_sample
 from loader.job.settings import Workflow
 from loader.model import Column, DatasetModel, Table
+from loader.model.types import storage_type
 from loader.planning import ONE_REQUEST, MemoryPlan
 from loader.sources import Source
 from loader.units import size
 
-__all__ = ["LoadPlan", "TablePlan", "plan_load"]
+__all__ = ["LoadPlan", "TablePlan", "plan_load", "shown_type"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +130,16 @@ class LoadPlan:
         }
 
 
+def shown_type(column: Column) -> str:
+    """Returns the type of a column's values, whatever encodes them."""
+    return str(storage_type(column.source_type))
+
+
 def _column(column: Column, example: str | None) -> dict[str, Any]:
     return {
         "name": column.name,
         "source": column.source,
-        "source_type": str(column.source_type),
+        "source_type": shown_type(column),
         "data_type": column.data_type.value,
         "role": column.role.value,
         "example": example,

@@ -214,8 +214,8 @@ class Source(Protocol):
     ) -> Generator[Batch, None, None]:
         """Reads the rows lazily, in order, as batches of at most about ``batch_bytes`` of memory.
 
-        A batch has at least one row, however wide, unless it only tells of rejected ones. Closing
-        the generator closes the files.
+        A batch has at least one row, however wide, unless it only tells of rejected ones, or a
+        condition has left none for a while. Closing the generator closes the files.
 
         Args:
             batch_bytes: Arrow memory of a batch.

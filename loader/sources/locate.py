@@ -299,7 +299,9 @@ def _walk(directory: str, above: tuple[str, ...]) -> Iterator[str]:
             raise _of_table_format(directory, entry.name)
         if hidden(entry.path):
             continue
-        if entry.is_dir():
+        with file_errors(entry.path):
+            is_directory = entry.is_dir()
+        if is_directory:
             yield from _walk(entry.path, (*above, here))
         else:
             yield _regular(entry.path)

@@ -66,7 +66,10 @@ def _shown(found: re.Match[str]) -> str:
     # The container of abfs://container@account… is no secret, and nor is "anonymous".
     if at and (":" in user or found[1].lower() in _HTTP):
         user = "***"
-    return f"{found[1]}://{user}{at}{host}{found[3]}"
+    path = found[3]
+    if found[1].lower() in _HTTP:
+        path = path.partition("#")[0]  # no server is sent it, and some put tokens there
+    return f"{found[1]}://{user}{at}{host}{path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +295,8 @@ def _secrets(found: re.Match[str]) -> tuple[str, ...]:
     user, at, _ = found[2].rpartition("@")
     if at and "***" in _shown(found):
         parts += [user, *user.split(":", 1)]
+    if found[1].lower() in _HTTP:
+        parts.append(found[3].partition("#")[2])
     for option in (found[4] or "").split("&"):
         name, _, value = option.partition("=")
         if name not in _PLAIN_OPTIONS:

@@ -18,6 +18,7 @@ __all__ = ["FilteredSource", "JoinedSource", "LimitedSource", "NotedSource", "pr
 
 # As many as readers give at a time. Each batch takes some kilobytes, however few its rows are.
 _JOINED_ROWS: Final = 8_192
+_HEARTBEAT: Final = 64  # batches
 
 
 @runtime_checkable
@@ -106,8 +107,7 @@ class FilteredSource(_Wrapped):
         with closing(self._source.batches(batch_bytes, [*names, *needed])) as batches:
             for batch in batches:
                 kept = batch.keep(self._condition.mask(batch.data)) if batch.data else batch
-                if not kept.data.num_rows and not kept.rejected:
-                    continue
+                # Without any row too: whoever reads may want to stop.
                 yield kept.with_data(kept.data.select(names)) if needed else kept
 
 
@@ -157,16 +157,22 @@ class JoinedSource(_Wrapped):
     def batches(
         self, batch_bytes: int, columns: Sequence[str] | None = None
     ) -> Generator[Batch, None, None]:
-        """Gathers rows of one origin until they are some thousands, or ``batch_bytes``."""
+        """Gathers rows of one origin until they are some thousands, or ``batch_bytes``.
+
+        In between come batches without rows: whoever reads may want to stop.
+        """
         parts: list[Batch] = []
-        rows = size = 0
+        rows = size = waited = 0
         with closing(self._source.batches(batch_bytes, columns)) as batches:
             try:
                 for batch in batches:
-                    more, bytes_more = (
-                        batch.data.num_rows + len(batch.rejected),
-                        memory_of(batch.data),
-                    )
+                    more = batch.data.num_rows + len(batch.rejected)
+                    bytes_more = memory_of(batch.data)
+                    waited += 1
+                    if waited % _HEARTBEAT == 0:
+                        yield replace(batch.slice(0, 0), rejected=())
+                    if not more:
+                        continue
                     if parts and (
                         batch.origin != parts[0].origin
                         or rows + more > _JOINED_ROWS

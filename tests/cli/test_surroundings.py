@@ -84,9 +84,10 @@ def test_a_signal_before_anything_was_sent_has_a_result(tmp_path, environment, n
     assert json.loads(out)["status"] == "interrupted"
 
 
-def test_debug_shows_no_secret_of_a_uri(environment):
+@pytest.mark.parametrize("part", ["?", "#"])
+def test_debug_shows_no_secret_of_a_uri(environment, part):
     done = shell(
-        f"{' '.join(LOADER)} plan 'http://user:s3cr3t@127.0.0.1:1/x.csv?sig=t0ken' --debug",
+        f"{' '.join(LOADER)} plan 'http://user:s3cr3t@127.0.0.1:1/x.csv{part}sig=t0ken' --debug",
         environment,
     )
     assert done.returncode != 0
@@ -113,3 +114,11 @@ def test_a_condition_of_too_many_tests(file, environment):
     )
     assert done.returncode == 2
     assert "IN (" in done.stderr
+
+
+def test_a_link_to_itself_is_an_unreadable_source(tmp_path, environment):
+    directory = tmp_path / "links"
+    directory.mkdir()
+    (directory / "self.csv").symlink_to(directory / "self.csv")
+    done = shell(f"{' '.join(LOADER)} plan {directory} --json", environment)
+    assert done.returncode == 3, done.stdout

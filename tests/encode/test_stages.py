@@ -73,7 +73,7 @@ def chunks_of(
     quoted=st.booleans(),
     least=st.sampled_from((1, 2048)),
 )
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_every_value_of_every_type_survives_any_cut(  # noqa: PLR0917 - what hypothesis draws
     data, orientation, ends, target, block, quoted, least
 ):

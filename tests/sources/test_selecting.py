@@ -189,10 +189,8 @@ def test_a_condition_that_leaves_nothing_lets_the_reader_stop(tmp_path):
     path = tmp_path / "t.parquet"
     rows = 8_192 * 200
     pq.write_table(pa.table({"s": pa.repeat("a", rows)}), path)
-    source = open_tables(str(path), SourceOptions(where="n = 0 AND n < 1 AND n <> 0 OR n = -1"))[
-        "t"
-    ]
+    # Statistics cannot rule it out.
+    source = open_tables(str(path), SourceOptions(where="s LIKE '%z%'"))["t"]
     batches = source.batches(1 << 20)
-    first = next(batches)
-    assert first.data.num_rows == 0
+    assert next(batches).data.num_rows == 0
     batches.close()

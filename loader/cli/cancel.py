@@ -51,9 +51,9 @@ def cancel(
         last_unfinished,
         needs_server,
     )
-    from loader.job.journal_files import in_use, lock_of  # noqa: PLC0415 - the same
-    from loader.job.journal_list import find_job, list_jobs, read_job  # noqa: PLC0415 - the same
-    from loader.job.journal_lock import driver_of  # noqa: PLC0415 - the same
+    from loader.job.journal.files import in_use, lock_of  # noqa: PLC0415 - the same
+    from loader.job.journal.list import find_job, list_jobs, read_job  # noqa: PLC0415 - the same
+    from loader.job.journal.lock import driver_of  # noqa: PLC0415 - the same
 
     path = find_job(last_unfinished(list_jobs()).id if job is None else job)
     record = read_job(path)

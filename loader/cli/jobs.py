@@ -13,8 +13,8 @@ import typer
 from loader.cli.values import parse_duration
 
 if TYPE_CHECKING:
-    from loader.job.journal_list import JobSummary
-    from loader.job.journal_records import JobRecord
+    from loader.job.journal.list import JobSummary
+    from loader.job.journal.records import JobRecord
 
 __all__ = ["jobs"]
 
@@ -29,7 +29,7 @@ def list_(context: typer.Context, as_json: AsJson = False, debug: Debug = False)
     """List the jobs of this host; also show JOB and clean."""
     if context.invoked_subcommand is not None:
         return
-    from loader.job.journal_list import list_jobs  # noqa: PLC0415 - keeps --help fast: pyarrow
+    from loader.job.journal.list import list_jobs  # noqa: PLC0415 - keeps --help fast: pyarrow
 
     found = list_jobs()
     if as_json:
@@ -48,7 +48,7 @@ def show(
     debug: Debug = False,  # noqa: ARG001 - read by main()
 ) -> None:
     """Show all that the journal of a job holds."""
-    from loader.job.journal_list import find_job, read_job, summary_of  # noqa: PLC0415 - as above
+    from loader.job.journal.list import find_job, read_job, summary_of  # noqa: PLC0415 - as above
 
     path = find_job(job)
     record, summary = read_job(path), summary_of(path)
@@ -73,8 +73,8 @@ def clean(
 ) -> None:
     """Remove the journals of finished jobs; none of a job that a process is driving."""
     from loader.errors import LoaderError  # noqa: PLC0415 - as above
-    from loader.job.journal_files import jobs_directory  # noqa: PLC0415 - as above
-    from loader.job.journal_list import list_jobs, remove_job  # noqa: PLC0415 - as above
+    from loader.job.journal.files import jobs_directory  # noqa: PLC0415 - as above
+    from loader.job.journal.list import list_jobs, remove_job  # noqa: PLC0415 - as above
 
     age = 0.0 if older_than is None else parse_duration("--older-than", older_than)
     before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)

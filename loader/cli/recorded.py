@@ -16,7 +16,7 @@ from loader.errors import UsageError
 
 if TYPE_CHECKING:
     from loader.api import Connection
-    from loader.job.journal_description import ServerRecord
+    from loader.job.journal.description import ServerRecord
 
 __all__ = ["recorded_server", "with_recorded"]
 

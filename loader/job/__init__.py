@@ -9,8 +9,7 @@ from loader.job.entry import (
     push_sync,
     reporting,
 )
-from loader.job.journal import journalled
-from loader.job.journal_steps import Steps
+from loader.job.journal import Steps, journalled
 from loader.job.load import Load
 from loader.job.prepare import Prepared, Sources, prepare
 from loader.job.preview import LoadPlan, TablePlan, plan_load

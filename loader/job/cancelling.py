@@ -18,10 +18,10 @@ from loader.errors import (
     UsageError,
 )
 from loader.job.journal import Journal
-from loader.job.journal_files import in_use
-from loader.job.journal_list import JobSummary, list_jobs
-from loader.job.journal_records import DatasetRecord, JobRecord, SessionRecord
-from loader.job.journal_states import JobState
+from loader.job.journal.files import in_use
+from loader.job.journal.list import JobSummary, list_jobs
+from loader.job.journal.records import DatasetRecord, JobRecord, SessionRecord
+from loader.job.journal.states import JobState
 from loader.job.publish import HOW_TO_CHECK
 
 __all__ = ["Cancelled", "cancel_job", "check_cancellable", "last_unfinished", "needs_server"]

@@ -17,7 +17,7 @@ from loader.errors import (
     SourceError,
     UsageError,
 )
-from loader.job.journal_steps import Steps
+from loader.job.journal import Steps
 from loader.job.one_request import OneRequestLoad
 from loader.job.prepare import Prepared
 from loader.job.progress import Phase, Progress

@@ -14,7 +14,7 @@ from loader.api import Client, Connection
 from loader.encode import Chunk
 from loader.errors import Interrupted, LoaderError, VerificationFailed
 from loader.job.dataset import Target
-from loader.job.journal_steps import Steps, Unjournalled
+from loader.job.journal import Steps, Unjournalled
 from loader.job.keys import check_keys
 from loader.job.limits import Throttle
 from loader.job.pipeline import Pipeline, Send

@@ -16,8 +16,8 @@ from loader.cli.server_options import ServerFlags
 from loader.emulator.process import EmulatorProcess
 from loader.errors import UsageError
 from loader.job.journal import Journal
-from loader.job.journal_description import ServerRecord
-from loader.job.journal_list import read_job
+from loader.job.journal.description import ServerRecord
+from loader.job.journal.list import read_job
 from tests.cli.harness import PASSWORD, PROJECT, USER, connection
 from tests.cli.test_signals import LIMIT, Hold, ended
 from tests.job.journals import FakeTarget, description

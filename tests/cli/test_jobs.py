@@ -16,7 +16,7 @@ import pytest
 
 import loader
 from loader.job.journal import Journal
-from loader.job.journal_lock import JobLock
+from loader.job.journal.lock import JobLock
 from tests.cli.harness import PASSWORD, PROJECT, USER
 from tests.job.journals import FakeTarget, chunk, description
 

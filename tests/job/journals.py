@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 
 from loader.encode import Chunk
-from loader.job.fingerprint import FileFingerprint, TableFingerprint
-from loader.job.journal_description import (
+from loader.job.journal.description import (
     JobDescription,
     ModelRecord,
     NamedSource,
     ServerRecord,
 )
+from loader.job.journal.fingerprint import FileFingerprint, TableFingerprint
 from loader.model import DatasetModel
 
 

@@ -18,8 +18,8 @@ import xxhash
 
 from loader.errors import Defect, Interrupted, JobInUse, JournalUnusable, UnknownJob, UsageError
 from loader.job.journal import Journal
-from loader.job.journal_list import list_jobs, read_job, remove_job, summary_of
-from loader.job.journal_states import JobState
+from loader.job.journal.list import list_jobs, read_job, remove_job, summary_of
+from loader.job.journal.states import JobState
 from loader.job.result import Result, Status, TableResult
 from tests.job.journals import FakeTarget, chunk, description
 

@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from loader.api import Connection, LoginMode
 from loader.errors import SourceNotFound, UsageError
 from loader.job import OnBadRow, UpdatePolicy, interpret, prepare
-from loader.job.fingerprint import FileFingerprint, TableFingerprint, changes, fingerprints
 from loader.job.journal import Journal
-from loader.job.journal_description import (
+from loader.job.journal.description import (
     ColumnRecord,
     JobDescription,
     ModelRecord,
@@ -29,6 +28,7 @@ from loader.job.journal_description import (
     from_json,
     to_json,
 )
+from loader.job.journal.fingerprint import FileFingerprint, TableFingerprint, changes, fingerprints
 from loader.model import DataType
 from loader.sources import open_tables
 

@@ -12,7 +12,7 @@ import xxhash
 from loader.encode import Orientation
 from loader.encode.version import ENCODER_VERSION
 from loader.job import Progress, interpret, prepare
-from loader.job.fingerprint import digest
+from loader.job.journal.fingerprint import digest
 from loader.job.pipeline import Pipeline
 from loader.job.rejects import Rejects
 

@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from loader.errors import Defect
-from loader.job.journal_states import JobState, end_state, moved
+from loader.job.journal.states import JobState, end_state, moved
 from loader.job.result import Status
 
 S = JobState

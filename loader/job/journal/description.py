@@ -15,7 +15,7 @@ import msgspec
 from loader.api import Connection, LoginMode
 from loader.api.proxy import NO_PROXY, parse_proxy
 from loader.errors import UsageError
-from loader.job.fingerprint import TableFingerprint, fingerprints
+from loader.job.journal.fingerprint import TableFingerprint, fingerprints
 from loader.job.prepare import Prepared, Sources
 from loader.model import DatasetModel
 from loader.sources import redacted

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from loader.errors import JournalUnusable, UnknownJob
-from loader.job.journal_files import in_use, jobs_directory, lock_of, other_format
-from loader.job.journal_lock import Driver, JobLock, driver_of
-from loader.job.journal_records import JobRecord
-from loader.job.journal_states import JobState
-from loader.job.journal_tables import OtherFormat, Tables
+from loader.job.journal.files import in_use, jobs_directory, lock_of, other_format
+from loader.job.journal.lock import Driver, JobLock, driver_of
+from loader.job.journal.records import JobRecord
+from loader.job.journal.states import JobState
+from loader.job.journal.tables import OtherFormat, Tables
 
 __all__ = ["JobSummary", "find_job", "list_jobs", "read_job", "remove_job", "summary_of"]
 

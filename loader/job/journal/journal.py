@@ -15,14 +15,14 @@ import loader
 from loader.api import Connection
 from loader.encode import Chunk
 from loader.job.dataset import Target
-from loader.job.fingerprint import digest
-from loader.job.journal_description import JobDescription, ModelRecord
-from loader.job.journal_files import Opened, create_job, jobs_directory, open_job, usable
-from loader.job.journal_lock import JobLock
-from loader.job.journal_records import DatasetRecord, EndRecord, JobRecord
-from loader.job.journal_states import JobState, end_state
-from loader.job.journal_steps import Steps, Unjournalled
-from loader.job.journal_tables import Tables
+from loader.job.journal.description import JobDescription, ModelRecord
+from loader.job.journal.files import Opened, create_job, jobs_directory, open_job, usable
+from loader.job.journal.fingerprint import digest
+from loader.job.journal.lock import JobLock
+from loader.job.journal.records import DatasetRecord, EndRecord, JobRecord
+from loader.job.journal.states import JobState, end_state
+from loader.job.journal.steps import Steps, Unjournalled
+from loader.job.journal.tables import Tables
 from loader.job.prepare import Prepared, Sources
 from loader.job.result import Result
 from loader.job.settings import Workflow

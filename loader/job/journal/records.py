@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loader.job.journal_description import JobDescription, ModelRecord
-from loader.job.journal_states import JobState
+from loader.job.journal.description import JobDescription, ModelRecord
+from loader.job.journal.states import JobState
 
 __all__ = [
     "ChunkRecord",

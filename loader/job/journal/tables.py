@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from loader.errors import Defect
-from loader.job.journal_description import JobDescription, ModelRecord, from_json, to_json
-from loader.job.journal_records import (
+from loader.job.journal.description import JobDescription, ModelRecord, from_json, to_json
+from loader.job.journal.records import (
     ChunkRecord,
     DatasetRecord,
     EndRecord,
@@ -19,7 +19,7 @@ from loader.job.journal_records import (
     SessionRecord,
     TransitionRecord,
 )
-from loader.job.journal_states import JobState, moved
+from loader.job.journal.states import JobState, moved
 
 __all__ = [
     "FORMAT",

@@ -15,9 +15,9 @@ from typing import Final
 import loader
 from loader.encode.version import ENCODER_VERSION
 from loader.errors import JobInUse, JournalUnusable, UnknownJob
-from loader.job.journal_description import JobDescription
-from loader.job.journal_lock import Driver, JobLock, driver_of
-from loader.job.journal_tables import FORMAT, OtherFormat, Tables
+from loader.job.journal.description import JobDescription
+from loader.job.journal.lock import Driver, JobLock, driver_of
+from loader.job.journal.tables import FORMAT, OtherFormat, Tables
 from loader.job.state import state_directory
 
 __all__ = [

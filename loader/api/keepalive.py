@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Protocol, Self
 
-from loader.errors import LoaderError, LoginFailed, Recovery
+from loader.errors import LoaderError, LoginFailed
 
 __all__ = ["KeepAlive", "Session"]
 
@@ -43,8 +43,8 @@ class KeepAlive:
 
     Needed where nothing is sent for long: while a slow source is read, while a ``--max-rate`` or
     an outage holds the workers back. What goes wrong is no failure of the load: it is logged and
-    tried again sooner. A ``Client`` renews a login that has ended by itself; what still comes
-    out as an error of the login is handed to ``on_expired``. Leave the block before logging out.
+    tried again sooner, unless the credentials are refused: more attempts would lock the account. A
+    ``Client`` renews a login that has ended by itself. Leave the block before logging out.
 
     Attributes:
         extended: How often the session was extended.
@@ -55,19 +55,15 @@ class KeepAlive:
         self,
         session: Session,
         *,
-        on_expired: Callable[[LoaderError], None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Takes the session; asks nothing yet.
 
         Args:
             session: What is kept alive, logged in.
-            on_expired: Told that the login has ended (``SessionExpired``) or cannot be renewed
-                (``LoginFailed``, after which nothing is asked any more).
             sleep: Waits; tests bring their own.
         """
         self._session = session
-        self._on_expired = on_expired
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
         self._calling = False
@@ -127,7 +123,4 @@ class KeepAlive:
     def _goes_on_after(self, error: LoaderError) -> bool:
         self.failures += 1
         logger.warning("the session could not be kept alive: %s", error)
-        refused = isinstance(error, LoginFailed)
-        if self._on_expired is not None and (refused or error.recovery is Recovery.LOGIN):
-            self._on_expired(error)
-        return not refused
+        return not isinstance(error, LoginFailed)

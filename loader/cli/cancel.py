@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -73,11 +72,10 @@ def cancel(
 
 
 def _run(path: Path, connection: Connection | None) -> Cancelled:
-    from loader.eventloop import loop_factory  # noqa: PLC0415 - as above
+    from loader.eventloop import run_anywhere  # noqa: PLC0415 - as above
     from loader.job.cancelling import cancel_job  # noqa: PLC0415 - as above
 
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(cancel_job(path, connection))
+    return run_anywhere(lambda: cancel_job(path, connection))
 
 
 _SESSIONS = {

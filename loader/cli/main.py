@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _stop(_number: int, _frame: object) -> None:
     # Not KeyboardInterrupt, which typer would turn into a silent exit.
-    raise Interrupted("stopped before anything was sent", hint="run the same command again")
+    raise Interrupted("stopped", hint="run the same command again")
 
 
 def _occupy_standard_files() -> None:

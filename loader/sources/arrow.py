@@ -10,6 +10,7 @@ import pyarrow as pa
 from loader.errors import LoaderError, SourceError, SourceUnreadable, UsageError
 from loader.sources.base import Batch, Source, pieces, plain_schema
 from loader.sources.ipc import ONCE
+from loader.sources.skipping import without_first
 from loader.sources.unify import projected
 
 __all__ = ["is_arrow", "open_arrow", "open_batches"]
@@ -178,11 +179,12 @@ class _TableSource:
         self.rows: int | None = table.num_rows
 
     def batches(
-        self, batch_bytes: int, columns: Sequence[str] | None = None
+        self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
     ) -> Generator[Batch, None, None]:
         """Slices the table."""
         schema = projected(self.schema, columns)
-        yield from _sliced(self._table.select(schema.names).to_batches(), schema, batch_bytes)
+        rows = self._table.select(schema.names).slice(skip)
+        yield from _sliced(rows.to_batches(), schema, batch_bytes, skip)
 
 
 class _StreamSource:
@@ -198,7 +200,7 @@ class _StreamSource:
         self.notes: Sequence[str] = (f"the {named} {ONCE}",)
 
     def batches(
-        self, batch_bytes: int, columns: Sequence[str] | None = None
+        self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
     ) -> Generator[Batch, None, None]:
         """Reads the stream, the first time.
 
@@ -213,7 +215,13 @@ class _StreamSource:
                 hint="Pass a pyarrow.Table or files to read the same rows twice.",
             )
         reader, self._reader = self._reader, None
-        return _sliced(_read(reader), schema, batch_bytes)
+        return _streamed(reader, schema, batch_bytes, skip)
+
+
+def _streamed(
+    reader: pa.RecordBatchReader, schema: pa.Schema, batch_bytes: int, skip: int
+) -> Generator[Batch, None, None]:
+    yield from without_first(_sliced(_read(reader), schema, batch_bytes, 0), skip)
 
 
 def _read(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
@@ -231,9 +239,8 @@ def _read(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 
 
 def _sliced(
-    batches: Iterable[pa.RecordBatch], schema: pa.Schema, batch_bytes: int
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, batch_bytes: int, row: int
 ) -> Generator[Batch, None, None]:
-    row = 0
     for batch in batches:
         columns = [batch.column(name) for name in schema.names]
         plain = pa.RecordBatch.from_arrays(columns, schema=schema)

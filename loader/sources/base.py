@@ -50,6 +50,11 @@ class Batch:
     positions: npt.NDArray[np.int64] | None = None
     rejected: tuple[BadRow, ...] = ()
 
+    @property
+    def count(self) -> int:
+        """How many rows were read for it, rejected ones among them."""
+        return int(self.data.num_rows) + len(self.rejected)
+
     def position(self, index: int) -> int:
         """Returns the position of a row of ``data`` among the data rows of ``origin``, from 0."""
         return self.row + index if self.positions is None else int(self.positions[index])
@@ -78,13 +83,37 @@ class Batch:
         if rejected and stop < self.data.num_rows:
             end = self.position(stop)
             rejected = tuple(bad for bad in rejected if bad.row <= end)
+        return self._part(start, stop, rejected)
+
+    def first(self, count: int) -> Batch:
+        """Returns the first ``count`` rows, of which rejected ones are some."""
+        rejected = self._rejected_in(count)
+        return self._part(0, count - rejected, self.rejected[:rejected])
+
+    def after(self, count: int) -> Batch:
+        """Returns the rows after the first ``count``, of which rejected ones are some."""
+        rejected = self._rejected_in(count)
+        return self._part(count - rejected, self.data.num_rows, self.rejected[rejected:])
+
+    def emptied(self) -> Batch:
+        """Returns a batch without rows, from the same place."""
+        return self._part(0, 0, ())
+
+    def _part(self, start: int, stop: int, rejected: tuple[BadRow, ...]) -> Batch:
         return Batch(
-            data=self.data.slice(start, length),
+            data=self.data.slice(start, stop - start),
             origin=self.origin,
-            row=self.position(start) if length else self.row,
+            row=self.position(start) if start < stop else self.row,
             positions=None if self.positions is None else self.positions[start:stop],
             rejected=rejected,
         )
+
+    def _rejected_in(self, count: int) -> int:
+        """Returns how many of the first ``count`` rows are rejected."""
+        bad = np.fromiter((row.row - 1 for row in self.rejected), np.int64, len(self.rejected))
+        # How many rows are in the line before each rejected one.
+        before = np.searchsorted(self.all_positions(), bad) + np.arange(len(bad))
+        return int(np.searchsorted(before, count))
 
     def keep(self, mask: npt.NDArray[np.bool_], rejected: Sequence[BadRow] = ()) -> Batch:
         """Returns the rows for which ``mask`` is true; ``rejected`` tells of some of the others."""
@@ -210,16 +239,20 @@ class Source(Protocol):
         """What was guessed about the source, in words; ``plan`` shows it."""
 
     def batches(
-        self, batch_bytes: int, columns: Sequence[str] | None = None
+        self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
     ) -> Generator[Batch, None, None]:
         """Reads the rows lazily, in order, as batches of at most about ``batch_bytes`` of memory.
 
         A batch has at least one row, however wide, unless it only tells of rejected ones, or a
-        condition has left none for a while. Closing the generator closes the files.
+        condition or ``skip`` has left none for a while. Closing the generator closes the files.
 
         Args:
             batch_bytes: Arrow memory of a batch.
             columns: The columns to read, in the order wanted; None: all of the schema.
+            skip: How many rows to leave out at the beginning, of those that are handed on
+                otherwise, rejected ones among them; the others are the same as without it. What
+                the format allows to leave out unread is not read, but may not have changed. At the
+                end of the source and beyond it nothing is left.
 
         Raises:
             SourceUnreadable: A file is damaged, or changed since it was first looked at.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
@@ -19,12 +20,21 @@ from loader.sources.csv_guess import settle
 from loader.sources.csv_parse import MOST_REJECTED
 from loader.sources.csv_text import CsvFile, CsvHead
 from loader.sources.csv_types import Guess, convert
-from loader.sources.files import changed
+from loader.sources.files import changed, check_all
+from loader.sources.skipping import whole_parts, without_first
 from loader.sources.unify import Unifier
 
 __all__ = ["CsvSource"]
 
 _SAMPLE_ROWS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """What a scan has found in a file: rows, and beside them malformed ones."""
+
+    rows: int
+    rejected: int
 
 
 class CsvSource:
@@ -62,7 +72,7 @@ class CsvSource:
         }
         self._guesses = {name: Guess(comma=self._comma) for name in names if name not in texts}
         self._sampled = csv.types == "sample"
-        self._counts: list[int] | None = None
+        self._counts: list[_Count] | None = None
         if self._guesses and self._sampled:
             self._sample()
         elif self._guesses:
@@ -76,7 +86,7 @@ class CsvSource:
     @property
     def rows(self) -> int | None:
         """The rows of all files without the malformed ones, if they were scanned."""
-        return None if self._counts is None else sum(self._counts)
+        return None if self._counts is None else sum(count.rows for count in self._counts)
 
     @property
     def origins(self) -> Sequence[str]:
@@ -84,26 +94,36 @@ class CsvSource:
         return [file.stamp.path for file in self._files]
 
     def batches(
-        self, batch_bytes: int, columns: Sequence[str] | None = None
+        self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
     ) -> Generator[Batch, None, None]:
         """Reads file after file, each opened only when its turn comes.
 
         Args:
             batch_bytes: Arrow memory of a batch.
             columns: The columns to read, in the order wanted; None: all of the schema.
+            skip: How many rows to leave out; of files that were scanned, whole ones are not read.
 
         Raises:
             SourceUnreadable: A file cannot be read as CSV, or changed.
         """
         names = self.schema.names if columns is None else columns
         schema = pa.schema([self.schema.field(name) for name in names])
-        for position, file in enumerate(self._files):
+        counts = self._counts or ()
+        unread, skip = whole_parts((count.rows + count.rejected for count in counts), skip)
+        check_all([file.stamp for file in self._files[:unread]])
+        # Dropped as texts: they need no types.
+        for texts in without_first(self._texts(unread, names), skip):
+            for batch in self._typed(texts, schema):
+                yield from _cut(batch, batch_bytes)
+
+    def _texts(self, first: int, names: Sequence[str]) -> Generator[Batch, None, None]:
+        """Reads the files from one of them on."""
+        for position, file in enumerate(self._files[first:], first):
             rows = 0
             for texts in file.batches(names):
                 rows += texts.data.num_rows
-                for batch in self._typed(texts, schema):
-                    yield from _cut(batch, batch_bytes)
-            if self._counts is not None and rows != self._counts[position]:
+                yield texts
+            if self._counts is not None and rows != self._counts[position].rows:
                 raise changed(file.stamp.path)
 
     def _type(self, name: str) -> pa.DataType:
@@ -113,16 +133,17 @@ class CsvSource:
         # What a sample has no value of may have some later.
         return pa.string() if self._sampled and pa.types.is_null(kind) else kind
 
-    def _scan(self, file: CsvFile, watch: Callable[[int], None], *, ends: bool) -> int:
+    def _scan(self, file: CsvFile, watch: Callable[[int], None], *, ends: bool) -> _Count:
         """Shows every row to the guesses, and counts them; a malformed one may end it."""
-        rows = 0
+        rows = rejected = 0
         for batch in file.batches(tuple(self._guesses)):
             if ends and batch.rejected:
                 raise batch.rejected[0].error(self._table)
             self._see(batch.data)
             rows += batch.data.num_rows
-            watch(batch.data.num_rows + len(batch.rejected))
-        return rows
+            rejected += len(batch.rejected)
+            watch(batch.count)
+        return _Count(rows, rejected)
 
     def _sample(self) -> None:
         for file in self._files:

@@ -9,16 +9,33 @@ has to know which it has; it must only keep the path as it got it.
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Final, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
-from loader.errors import LoaderError, SourceNotFound, SourceUnreadable
+from loader.errors import LoaderError, SourceError, SourceNotFound, SourceUnreadable
 
-__all__ = ["Stamp", "Store", "StoredFile", "changed", "file_errors", "open_input", "open_stream"]
+__all__ = [
+    "Stamp",
+    "Store",
+    "StoredFile",
+    "changed",
+    "check_all",
+    "each_file",
+    "file_errors",
+    "open_input",
+    "open_stream",
+]
+
+_Seen = TypeVar("_Seen")
+
+# A look at a file that is not local waits for a few answers of its store; 32 at once make a
+# thousand files a matter of seconds.
+_AT_ONCE: Final = 32
 
 
 class Store(Protocol):
@@ -111,6 +128,26 @@ class Stamp:
             raise changed(self.path)
 
 
+def each_file(look: Callable[[str], _Seen], paths: Sequence[str]) -> Iterator[_Seen]:
+    """Yields what each file shows, in order; many that are not local are looked at at once."""
+    if not any(isinstance(path, StoredFile) for path in paths):
+        yield from map(look, paths)
+        return
+    with ThreadPoolExecutor(min(_AT_ONCE, len(paths))) as pool:
+        try:
+            yield from pool.map(look, paths)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def check_all(stamps: Sequence[Stamp]) -> None:
+    """Raises ``SourceUnreadable`` if one of the files is no longer as it was."""
+    seen = list(each_file(Stamp.of, [stamp.path for stamp in stamps]))
+    for stamp, now in zip(stamps, seen, strict=True):
+        if now != stamp:
+            raise changed(stamp.path)
+
+
 def changed(path: str) -> SourceUnreadable:
     """Returns the error for a file that was written to between two looks at it."""
     return SourceUnreadable(
@@ -132,25 +169,36 @@ def file_errors(path: str, *, hint: str | None = None) -> Iterator[None]:
         yield
     except LoaderError:
         raise
-    except FileNotFoundError as error:
-        raise SourceNotFound(
+    except Exception as error:
+        mapped = _mapped(error, path, hint)
+        if mapped is None:
+            raise
+        try:
+            raise mapped from _shown(error, path)
+        finally:
+            # Not even where no traceback shows it: its text may hold a secret of a URI.
+            mapped.__context__ = None
+
+
+def _mapped(error: Exception, path: str, hint: str | None) -> SourceError | None:
+    """Returns what an error means for a file; None: it is not about the file."""
+    if isinstance(error, FileNotFoundError):
+        return SourceNotFound(
             f"{path} does not exist",
             hint="Check the path; quote a glob so that the shell leaves it alone.",
             file=path,
-        ) from _shown(error, path)
-    except PermissionError as error:
-        raise SourceUnreadable(
+        )
+    if isinstance(error, PermissionError):
+        return SourceUnreadable(
             f"{path} may not be read by this user",
             hint="Give the user that runs the load permission to read the file.",
             file=path,
-        ) from _shown(error, path)
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error, hint) from _shown(error, path)
-    except Exception as error:
-        # The client of a store is anybody's code, with exceptions of its own.
-        if not isinstance(path, StoredFile):
-            raise
-        raise _unreadable(path, error, hint) from _shown(error, path)
+        )
+    known = isinstance(error, (pa.ArrowException, OSError, EOFError, UnicodeDecodeError))
+    # The client of a store is anybody's code, with exceptions of its own.
+    if known or isinstance(path, StoredFile):
+        return _unreadable(path, error, hint)
+    return None
 
 
 def _unreadable(path: str, error: Exception, hint: str | None) -> SourceUnreadable:

@@ -189,7 +189,7 @@ class PartitionedSource:
         return (f"from the names of the directories: {told}",)
 
     def batches(
-        self, batch_bytes: int, columns: Sequence[str] | None = None
+        self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
     ) -> Generator[Batch, None, None]:
         """Reads the files and adds what their directories say.
 
@@ -203,7 +203,7 @@ class PartitionedSource:
         read = own or [min(self._files.schema, key=lambda field: _width(field.type)).name]
         checked = [name for name in own if name in self.doubled]
         origin, constants = "", {}
-        for batch in self._files.batches(batch_bytes, read):
+        for batch in self._files.batches(batch_bytes, read, skip):
             if batch.origin != origin:
                 origin = batch.origin
                 constants = self._constants(origin)

@@ -4,6 +4,9 @@ Memory: a local file is mapped, and what of it was read is given back after ever
 batch of any size costs only the pieces handed out, as long as its buffers are not compressed.
 Compressed ones, and those that come over a network or a pipe, are read a record batch of the writer
 at a time (65,536 rows in a Feather file).
+
+Where all rows of a record batch are skipped, its values are not read if it is mapped and not
+compressed.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ import pyarrow as pa
 
 from loader.errors import SourceUnreadable, UsageError
 from loader.sources.base import Batch, pieces
-from loader.sources.files import Stamp, StoredFile, file_errors, open_input
+from loader.sources.files import Stamp, StoredFile, check_all, file_errors, open_input
+from loader.sources.skipping import whole_parts
 from loader.sources.unify import Unifier, conform, projected
 
 __all__ = ["MAGIC", "ONCE", "IpcSource", "PipeSource"]
@@ -61,7 +65,7 @@ class IpcSource:
         self._files = []
         for path in paths:
             stamp = Stamp.of(path)
-            with _opened(path, None) as opened:
+            with _opened(stamp, None) as opened:
                 unifier.add(path, opened.schema)
                 self._files.append(_File(stamp, tuple(opened.schema.names), opened.rows))
         self.schema = unifier.schema
@@ -78,7 +82,7 @@ class IpcSource:
         return [file.stamp.path for file in self._files]
 
     def batches(
-        self, batch_bytes: int, columns: Sequence[str] | None = None
+        self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
     ) -> Generator[Batch, None, None]:
         """Reads file after file, each opened only when its turn comes.
 
@@ -87,17 +91,13 @@ class IpcSource:
             BadValue: A value does not fit the type that another file of the table has.
         """
         schema = projected(self.schema, columns)
-        for file in self._files:
-            path = file.stamp.path
+        unread, skip = whole_parts((file.rows for file in self._files), skip)
+        check_all([file.stamp for file in self._files[:unread]])
+        for file in self._files[unread:]:
             file.stamp.check()
             wanted = [at for at, name in enumerate(file.names) if name in schema.names]
-            with _opened(path, wanted) as opened:
-                for batch in _rows(opened.batches, path, schema, batch_bytes):
-                    yield batch
-                    opened.release()
-                    if opened.mapped:
-                        # To touch what was cut off a mapped file is a fatal signal.
-                        file.stamp.check()
+            with _opened(file.stamp, wanted) as opened:
+                skip = yield from _rows(opened, schema, batch_bytes, skip)
             file.stamp.check()
 
 
@@ -132,7 +132,7 @@ class PipeSource:
             self._open = stack.pop_all()
 
     def batches(
-        self, batch_bytes: int, columns: Sequence[str] | None = None
+        self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
     ) -> Generator[Batch, None, None]:
         """Reads the stream, the first time.
 
@@ -147,37 +147,39 @@ class PipeSource:
                 hint="Write the data to a file and name that.",
             )
         reader, self._reader = self._reader, None
-        return self._read(reader, schema, batch_bytes)
+        opened = _Opened(self.origins[0], reader.schema, None, iter(reader), lambda: None)
+        return self._read(opened, schema, batch_bytes, skip)
 
     def _read(
-        self, reader: pa.RecordBatchReader, schema: pa.Schema, batch_bytes: int
+        self, opened: _Opened, schema: pa.Schema, batch_bytes: int, skip: int
     ) -> Generator[Batch, None, None]:
         with self._open:
-            yield from _rows(iter(reader), self.origins[0], schema, batch_bytes)
+            yield from _rows(opened, schema, batch_bytes, skip)
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """An open file.
+    """An open file or pipe.
 
     Attributes:
+        path: Its name.
         schema: Its columns.
         rows: Its rows, where it tells.
         batches: Its record batches, with the columns asked for.
-        release: Gives back the memory of what was read of it.
-        mapped: Whether it is mapped.
+        release: Gives back the memory of what was read of it, and looks whether there is more.
     """
 
+    path: str
     schema: pa.Schema
     rows: int | None
     batches: Iterator[pa.RecordBatch]
     release: Callable[[], None]
-    mapped: bool
 
 
 @contextmanager
-def _opened(path: str, columns: Sequence[int] | None) -> Iterator[_Opened]:
+def _opened(stamp: Stamp, columns: Sequence[int] | None) -> Iterator[_Opened]:
     """Opens a file; ``columns`` are positions in it, None stands for all."""
+    path = stamp.path
     options = pa.ipc.IpcReadOptions(
         included_fields=None if columns is None else list(columns), use_threads=False
     )
@@ -208,8 +210,10 @@ def _opened(path: str, columns: Sequence[int] | None) -> Iterator[_Opened]:
         def release() -> None:
             if mapped is not None:
                 mapped.madvise(mmap.MADV_DONTNEED)
+                # To touch what was cut off a mapped file is a fatal signal.
+                stamp.check()
 
-        opened = _Opened(schema, rows, batches, release, mapped is not None)
+        opened = _Opened(path, schema, rows, batches, release)
         closing = opening.pop_all()
     # Outside of file_errors: what the caller does with the file raises errors of its own.
     with closing:
@@ -225,20 +229,30 @@ def _mapped(path: str) -> mmap.mmap | None:
 
 
 def _rows(
-    batches: Iterator[pa.RecordBatch], path: str, schema: pa.Schema, batch_bytes: int
-) -> Generator[Batch, None, None]:
+    opened: _Opened, schema: pa.Schema, batch_bytes: int, skip: int
+) -> Generator[Batch, None, int]:
+    """Yields the rows after the first; returns how many are still to skip."""
+    path = opened.path
     row = 0
     while True:
         with file_errors(path, hint=_HINT):
-            batch = next(batches, None)
+            batch = next(opened.batches, None)
             if batch is None:
-                return
+                return skip
             # Lengths and sizes of buffers first, then every value of each piece: nothing in a file
             # may lead outside of it.
             batch.validate()
-        for offset, part in pieces(batch, batch_bytes):
+        gone = min(skip, batch.num_rows)
+        skip -= gone
+        if gone:
+            # However large its record batches are, whoever reads may want to stop.
+            yield Batch(conform(batch.slice(0, 0), schema, path, row), path, row)
+            opened.release()
+        for offset, part in pieces(batch.slice(gone), batch_bytes):
+            first = row + gone + offset
             with file_errors(path, hint=_HINT):
                 part.validate(full=True)
-            for inner, piece in pieces(conform(part, schema, path, row + offset), batch_bytes):
-                yield Batch(piece, path, row + offset + inner)
+            for inner, piece in pieces(conform(part, schema, path, first), batch_bytes):
+                yield Batch(piece, path, first + inner)
+                opened.release()
         row += batch.num_rows

@@ -17,7 +17,7 @@ from loader.sources.names import KNOWN, TABLE_FORMATS, format_of, hidden, stem
 from loader.sources.pipes import STDIN, Pipe
 from loader.sources.remote import Location, is_uri
 
-__all__ = ["Files", "locate", "split"]
+__all__ = ["Files", "locate", "rooted", "split"]
 
 _STDIN_NAMES = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 
@@ -59,6 +59,20 @@ def split(source: str) -> tuple[str | None, str]:
     if os.path.lexists(source) or (glob.has_magic(source) and _matches(source)):
         return None, source
     return table, path
+
+
+def rooted(source: str, *, names_table: bool = True) -> str:
+    """Returns a source such that it means the same files in whatever directory it is read.
+
+    Args:
+        source: ``PATH`` or ``TABLE=PATH``.
+        names_table: Whether ``TABLE=`` is possible.
+    """
+    table, path = split(source) if names_table else (None, source)
+    if path == "-" or is_uri(path) or path.lower().startswith("file://"):
+        return source
+    path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - str in, str out
+    return path if table is None else f"{table}={path}"
 
 
 def locate(sources: Iterable[tuple[str | None, str]], form: Format | None) -> dict[str, Files]:

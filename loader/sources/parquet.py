@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +22,16 @@ import pyarrow.types as pt
 
 from loader.errors import SourceUnreadable
 from loader.sources.base import Batch, memory_of, pieces
-from loader.sources.files import Stamp, StoredFile, changed, file_errors, open_input
+from loader.sources.files import (
+    Stamp,
+    StoredFile,
+    changed,
+    check_all,
+    each_file,
+    file_errors,
+    open_input,
+)
+from loader.sources.skipping import whole_parts, without_first
 from loader.sources.unify import Unifier, conform, projected
 from loader.sources.where import Condition
 
@@ -44,11 +52,6 @@ _MAX_ROWS: Final = 8_192
 # rows before it are decoded once more for that, hence the limit.
 _TOO_LARGE: Final = 2
 _MAX_RESTARTS: Final = 3
-
-
-# Opening a file that is not local waits for a few answers of its store; 32 at once make a thousand
-# files a matter of seconds.
-_OPENERS: Final = 32
 
 
 def buffer_bytes(columns: int, *, remote: bool = False) -> int:
@@ -102,7 +105,7 @@ class ParquetSource:
     def __init__(self, paths: Sequence[str]) -> None:
         unifier = Unifier()
         self._files: list[_File] = []
-        for file, schema in _footers(paths):
+        for file, schema in each_file(_footer, paths):
             unifier.add(file.stamp.path, schema)
             self._files.append(file)
         self.schema = unifier.schema
@@ -126,7 +129,7 @@ class ParquetSource:
         return source
 
     def batches(
-        self, batch_bytes: int, columns: Sequence[str] | None = None
+        self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
     ) -> Generator[Batch, None, None]:
         """Reads file after file, each opened only when its turn comes.
 
@@ -135,12 +138,17 @@ class ParquetSource:
             BadValue: A value does not fit the type that another file of the table has.
         """
         schema = projected(self.schema, columns)
-        for file in self._files:
-            yield from self._read(file, schema, batch_bytes)
+        # Only the files themselves know how many of their rows a condition leaves.
+        known = [file.rows if self._condition is None else None for file in self._files]
+        unread, skip = whole_parts(known, skip)
+        check_all([file.stamp for file in self._files[:unread]])
+        for file in self._files[unread:]:
+            skip = yield from self._read(file, schema, batch_bytes, skip)
 
     def _read(
-        self, file: _File, schema: pa.Schema, batch_bytes: int
-    ) -> Generator[Batch, None, None]:
+        self, file: _File, schema: pa.Schema, batch_bytes: int, skip: int
+    ) -> Generator[Batch, None, int]:
+        """Reads a file after its first rows; returns how many are still to skip."""
         path = file.stamp.path
         file.stamp.check()
         leaves = sum(_leaves(field.type) for field in schema)
@@ -149,19 +157,15 @@ class ParquetSource:
             if opened.metadata.num_rows != file.rows:
                 raise changed(path)
             groups = self._groups(opened, path)
-            for run in _runs(opened, groups, schema, batch_bytes):
-                row = run.first
-                for batch in _stream(opened, path, run, schema.names, batch_bytes):
-                    whole = conform(batch, schema, path, row)
-                    for offset, part in pieces(whole, batch_bytes):
-                        yield Batch(part, path, row + offset)
-                    row += batch.num_rows
-                if row != run.first + run.rows:
-                    raise changed(path)
+            sizes = (opened.metadata.row_group(group).num_rows for group in groups)
+            unread, skip = whole_parts(sizes, skip)
+            runs = _runs(opened, groups[unread:], schema, batch_bytes)
+            skip = yield from without_first(_rows(opened, path, runs, schema, batch_bytes), skip)
         file.stamp.check()
+        return skip
 
-    def _groups(self, file: pq.ParquetFile, path: str) -> Iterable[int]:
-        """Returns the row groups that the condition allows."""
+    def _groups(self, file: pq.ParquetFile, path: str) -> Sequence[int]:
+        """Returns the row groups that the condition allows, in order."""
         count = file.metadata.num_row_groups
         if self._condition is None or not count:
             return range(count)
@@ -172,18 +176,6 @@ class ParquetSource:
         with file_errors(path, hint=_HINT):
             fragment = ds.ParquetFileFormat().make_fragment(open_input(path))
             return [group.id for group in fragment.subset(expression, schema=schema).row_groups]
-
-
-def _footers(paths: Sequence[str]) -> Iterator[tuple[_File, pa.Schema]]:
-    """Reads the footers, in order; those of files that are not local many at once."""
-    if not any(isinstance(path, StoredFile) for path in paths):
-        yield from map(_footer, paths)
-        return
-    with ThreadPoolExecutor(min(_OPENERS, len(paths))) as pool:
-        try:
-            yield from pool.map(_footer, paths)
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _footer(path: str) -> tuple[_File, pa.Schema]:
@@ -264,6 +256,20 @@ def _positions(file: pq.ParquetFile, schema: pa.Schema) -> list[int]:
             positions += range(next_one, next_one + count)
         next_one += count
     return [position for position in positions if position < len(file.schema)]
+
+
+def _rows(
+    file: pq.ParquetFile, path: str, runs: Iterable[_Run], schema: pa.Schema, batch_bytes: int
+) -> Generator[Batch, None, None]:
+    for run in runs:
+        row = run.first
+        for batch in _stream(file, path, run, schema.names, batch_bytes):
+            whole = conform(batch, schema, path, row)
+            for offset, part in pieces(whole, batch_bytes):
+                yield Batch(part, path, row + offset)
+            row += batch.num_rows
+        if row != run.first + run.rows:
+            raise changed(path)
 
 
 def _stream(

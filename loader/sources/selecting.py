@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 
 from loader.sources.base import Batch, Source, memory_of
+from loader.sources.skipping import HEARTBEAT, without_first
 from loader.sources.unify import projected
 from loader.sources.where import Condition
 
@@ -18,7 +18,6 @@ __all__ = ["FilteredSource", "JoinedSource", "LimitedSource", "NotedSource", "pr
 
 # As many as readers give at a time. Each batch takes some kilobytes, however few its rows are.
 _JOINED_ROWS: Final = 8_192
-_HEARTBEAT: Final = 64  # batches
 
 
 @runtime_checkable
@@ -78,10 +77,10 @@ class NotedSource(_Wrapped):
         return NotedSource(pruned(self._source, condition), self._notes)
 
     def batches(
-        self, batch_bytes: int, columns: Sequence[str] | None = None
+        self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
     ) -> Generator[Batch, None, None]:
         """Reads the source."""
-        return self._source.batches(batch_bytes, columns)
+        return self._source.batches(batch_bytes, columns, skip)
 
 
 def pruned(source: Source, condition: Condition) -> Source:
@@ -99,9 +98,14 @@ class FilteredSource(_Wrapped):
         self._condition = condition
 
     def batches(
-        self, batch_bytes: int, columns: Sequence[str] | None = None
+        self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
     ) -> Generator[Batch, None, None]:
         """Reads the columns that are wanted or that the condition needs, and filters."""
+        yield from without_first(self._kept(batch_bytes, columns), skip)
+
+    def _kept(
+        self, batch_bytes: int, columns: Sequence[str] | None
+    ) -> Generator[Batch, None, None]:
         names = projected(self.schema, columns).names
         needed = [name for name in self._condition.columns if name not in names]
         with closing(self._source.batches(batch_bytes, [*names, *needed])) as batches:
@@ -124,26 +128,18 @@ class LimitedSource(_Wrapped):
         return None if self._source.rows is None else min(self._source.rows, self._limit)
 
     def batches(
-        self, batch_bytes: int, columns: Sequence[str] | None = None
+        self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
     ) -> Generator[Batch, None, None]:
         """Reads until there are enough rows."""
-        left = self._limit
-        with closing(self._source.batches(batch_bytes, columns)) as batches:
+        left = self._limit - skip
+        if left <= 0:
+            return
+        with closing(self._source.batches(batch_bytes, columns, skip)) as batches:
             for batch in batches:
-                rows = batch.data.num_rows + len(batch.rejected)
-                yield batch if rows <= left else _first(batch, left)
-                left -= rows
+                yield batch if batch.count <= left else batch.first(left)
+                left -= batch.count
                 if left <= 0:
                     return
-
-
-def _first(batch: Batch, rows: int) -> Batch:
-    """Returns the first rows of a batch, rejected ones among them."""
-    bad = np.fromiter((row.row - 1 for row in batch.rejected), np.int64, len(batch.rejected))
-    # How many rows are in the line before each rejected one.
-    before = np.searchsorted(batch.all_positions(), bad) + np.arange(len(bad))
-    rejected = int(np.searchsorted(before, rows))
-    return replace(batch.slice(0, rows - rejected), rejected=batch.rejected[:rejected])
 
 
 class JoinedSource(_Wrapped):
@@ -155,22 +151,28 @@ class JoinedSource(_Wrapped):
         return self._source.rows
 
     def batches(
-        self, batch_bytes: int, columns: Sequence[str] | None = None
+        self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
     ) -> Generator[Batch, None, None]:
         """Gathers rows of one origin until they are some thousands, or ``batch_bytes``.
 
         In between come batches without rows: whoever reads may want to stop.
         """
+        # Not left to the source: its batches without rows would be thinned out once more here.
+        yield from without_first(self._gathered(batch_bytes, columns), skip)
+
+    def _gathered(
+        self, batch_bytes: int, columns: Sequence[str] | None
+    ) -> Generator[Batch, None, None]:
         parts: list[Batch] = []
         rows = size = waited = 0
         with closing(self._source.batches(batch_bytes, columns)) as batches:
             try:
                 for batch in batches:
-                    more = batch.data.num_rows + len(batch.rejected)
+                    more = batch.count
                     bytes_more = memory_of(batch.data)
                     waited += 1
-                    if waited % _HEARTBEAT == 0:
-                        yield replace(batch.slice(0, 0), rejected=())
+                    if waited % HEARTBEAT == 0:
+                        yield batch.emptied()
                     if not more:
                         continue
                     if parts and (

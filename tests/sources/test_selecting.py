@@ -23,15 +23,14 @@ class Rejecting:
     notes = ("a note",)
     closed = False
 
-    def batches(self, batch_bytes, columns=None):
+    def batches(self, batch_bytes, columns=None, skip=0):
         try:
-            for start in range(0, 100, 10):
+            for start in range(skip, 100, 10):
                 data = TABLE.select(columns or TABLE.column_names).slice(start, 10)
-                mask = [row != 3 for row in range(10)]
-                bad = BadRow("f", start + 4, None, "?", "is bad", "mend it")
-                yield Batch(data.to_batches()[0], "f", start).keep(
-                    pa.array(mask).to_numpy(zero_copy_only=False), [bad]
-                )
+                rows = range(start, start + data.num_rows)
+                mask = pa.array([row % 10 != 3 for row in rows]).to_numpy(zero_copy_only=False)
+                bad = [BadRow("f", n + 1, None, "?", "is bad", "!") for n in rows if n % 10 == 3]
+                yield Batch(data.to_batches()[0], "f", start).keep(mask, bad)
         finally:
             self.closed = True
 

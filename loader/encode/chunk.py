@@ -24,6 +24,9 @@ class Chunk:
         first_row: Where its rows begin among all that the source delivers, rejected ones too; the
             first is 0.
         rows: How many rows.
+        end_row: Where the rows that it covers end, counted in the same way; that one is no part of
+            it. Rejected ones may be among them. Between two chunks there may be some that belong
+            to neither.
         segments: The JSON, in order.
         json_bytes: Its size: what the chunk rules call the size of a chunk.
     """
@@ -32,6 +35,7 @@ class Chunk:
     index: int
     first_row: int
     rows: int
+    end_row: int
     segments: tuple[Segment, ...]
     json_bytes: int
 
@@ -57,9 +61,16 @@ def row_overhead(orientation: Orientation, columns: Sequence[str]) -> int:
 
 
 def assemble(
-    table: str, index: int, first_row: int, blocks: Sequence[Encoded], orientation: Orientation
+    table: str,
+    index: int,
+    covered: range,
+    blocks: Sequence[Encoded],
+    orientation: Orientation,
 ) -> Chunk:
     """Returns the chunk that the blocks make, in their order.
+
+    ``covered`` are the positions of their rows among all that the source delivers, rejected ones
+    among them.
 
     Column orientation: ``[[a1,a2,…],[b1,b2,…]]``; row orientation: ``[[a1,b1],[a2,b2],…]``
     (many-requests document, "Orientation"); records: ``[{"a":a1,"b":b1},{"a":a2,"b":b2},…]``
@@ -77,8 +88,9 @@ def assemble(
     return Chunk(
         table=table,
         index=index,
-        first_row=first_row,
+        first_row=covered.start,
         rows=sum(block.rows for block in blocks),
+        end_row=covered.stop,
         segments=tuple(segments),
         json_bytes=sum(map(len, segments)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,9 @@ MOST_ROWS = 65_536
 # Bytes that a rejected row takes in memory, besides the text of its value.
 REJECTED_ROW = 256
 
+# Where no block has to end any more.
+_NEVER = sys.maxsize
+
 Integers = npt.NDArray[np.int64]
 
 
@@ -30,10 +34,12 @@ class Block:
     Attributes:
         parts: The rows, in slices of the batches they came in; rejected ones among them. Where the
             source has nothing but rejected rows for a while, there may be no others.
+        covered: The positions of the rows among all that the source delivers, rejected ones too.
         width: The estimated JSON bytes of the rows, and the memory of the rejected ones.
     """
 
     parts: tuple[Batch, ...]
+    covered: range
     width: int
 
 
@@ -42,19 +48,30 @@ def blocks(
     prepare: Callable[[Batch], Iterable[Batch]],
     block_bytes: int,
     row_bytes: int = 0,
+    *,
+    first_row: int = 0,
+    ends: Iterable[int] = (),
 ) -> Generator[Block, None, None]:
     """Yields blocks of about ``block_bytes``, of at least one row.
-
-    Every row has ``row_bytes`` more than its values.
 
     A block ends with the row that fills it, counted from the end of the block before; a row that
     would fill one by itself is a block of its own. Rejected rows count like others, so that a
     source full of them takes no more memory, and go with the block that is being filled. How the
-    reader batches does not matter: a second reading cuts at the same rows. Where reading fails, the
-    rows before come first.
+    reader batches does not matter: a second reading cuts at the same rows. So does one that begins
+    where a block has ended, or with ``ends`` where blocks end anyhow. Where reading fails, the rows
+    before come first.
+
+    Args:
+        batches: The rows.
+        prepare: What is done to each batch first; it may come in several pieces.
+        block_bytes: The estimated JSON bytes that fill a block.
+        row_bytes: What every row has more than its values.
+        first_row: The position of the first row.
+        ends: Positions, ascending, at which a block ends whether it is full or not.
     """
-    parts: list[Batch] = []
-    rows = width = 0
+    filling = _Filling(first_row)
+    stops = (end for end in ends if end > first_row)
+    next_end = next(stops, _NEVER)
     try:
         for batch in _prepared(batches, prepare):
             line = _Line.of(batch, row_bytes)
@@ -62,26 +79,61 @@ def blocks(
             start = 0
             while start < len(line):
                 next_wide = int(wide[np.searchsorted(wide, start)])
-                if next_wide == start and parts:
-                    yield Block(tuple(parts), width)
-                    parts, rows, width = [], 0, 0
+                if next_wide == start and filling.rows:
+                    yield filling.taken()
                 before = int(line.ends[start - 1]) if start else 0
-                full = int(np.searchsorted(line.ends, before + block_bytes - width)) + 1
-                stop = min(full, start + MOST_ROWS - rows, max(next_wide, start + 1))
-                parts.append(line.part(start, stop))
-                rows += stop - start
-                width += int(line.ends[stop - 1]) - before
+                full = int(np.searchsorted(line.ends, before + block_bytes - filling.width)) + 1
+                most = min(MOST_ROWS - filling.rows, next_end - filling.end_row)
+                stop = min(full, start + most, max(next_wide, start + 1))
+                width = int(line.ends[stop - 1]) - before
+                filling.add(line.part(start, stop), stop - start, width)
                 start = stop
-                if width >= block_bytes or rows >= MOST_ROWS:
-                    yield Block(tuple(parts), width)
-                    parts, rows, width = [], 0, 0
+                ends_here = filling.end_row == next_end
+                if ends_here:
+                    next_end = next(stops, _NEVER)
+                if ends_here or filling.width >= block_bytes or filling.rows >= MOST_ROWS:
+                    yield filling.taken()
     except Exception:
         # A bad row among those that could be read is the earlier problem.
-        if parts:
-            yield Block(tuple(parts), width)
+        if filling.rows:
+            yield filling.taken()
         raise
-    if parts:
-        yield Block(tuple(parts), width)
+    if filling.rows:
+        yield filling.taken()
+
+
+class _Filling:
+    """The block that is being filled.
+
+    Attributes:
+        first_row: The position of its first row.
+        rows: How many it has, rejected ones among them.
+        width: Their bytes.
+    """
+
+    def __init__(self, first_row: int) -> None:
+        self._parts: list[Batch] = []
+        self.first_row = first_row
+        self.rows = 0
+        self.width = 0
+
+    @property
+    def end_row(self) -> int:
+        """The position of the row that comes next."""
+        return self.first_row + self.rows
+
+    def add(self, part: Batch, rows: int, width: int) -> None:
+        """Adds rows."""
+        self._parts.append(part)
+        self.rows += rows
+        self.width += width
+
+    def taken(self) -> Block:
+        """Returns the block as it is; the next row begins another one."""
+        block = Block(tuple(self._parts), range(self.first_row, self.end_row), self.width)
+        self.first_row = self.end_row
+        self._parts, self.rows, self.width = [], 0, 0
+        return block
 
 
 def _prepared(

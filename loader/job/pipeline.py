@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from loader.encode import (
     BlockEncoder,
     Chunk,
     Encoded,
     Orientation,
-    assemble,
     chunk_overhead,
     row_overhead,
 )
 from loader.errors import EmptySource, SourceError
 from loader.job.blocks import Block, blocks
+from loader.job.collector import Collector
+from loader.job.cuts import Cut, TableCuts
+from loader.job.draining import Drain
 from loader.job.limits import ByteBudget, SendWindow
 from loader.job.progress import Progress
+from loader.job.reading import reading
 from loader.job.rejects import Rejects
 from loader.job.shape import Shaper
 from loader.model import Table
-from loader.planning import ChunkRules, Cutter, block_bytes
-from loader.sources import Batch, Source
+from loader.planning import ChunkRules, block_bytes
+from loader.sources import Source
 from loader.units import size
 
 __all__ = ["Pipeline", "Stages", "no_rows"]
@@ -65,20 +69,28 @@ class _Started:
 
     Attributes:
         table: The table it belongs to.
+        covered: The positions of its rows, rejected ones among them.
         reserved: Bytes of the budget set aside for it.
         encoding: Its JSON, when it is ready.
     """
 
     table: Table
+    covered: range
     reserved: int
     encoding: asyncio.Future[Encoded]
 
 
 @dataclass(frozen=True, slots=True)
 class _TableEnd:
-    """Comes after the last block of each table."""
+    """Comes after the last block of each table.
+
+    Attributes:
+        table: The table.
+        end_row: How many rows its source has, rejected ones among them.
+    """
 
     table: Table
+    end_row: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,64 +104,48 @@ class _Unreadable:
     error: Exception
 
 
-class _Collector:
-    """Holds the encoded blocks of one table back until the cutter says that they are a chunk."""
-
-    def __init__(self, table: Table, stages: Stages) -> None:
-        self._table = table
-        self._orientation = stages.orientation
-        self._cutter = Cutter(stages.rules, chunk_overhead(stages.orientation, len(table.columns)))
-        self._held: list[tuple[int, Encoded]] = []
-        self._delivered = 0
-        self._index = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the table had no rows so far but rejected ones."""
-        return not self._index and not self._held
-
-    def add(self, block: Encoded) -> Iterator[Chunk]:
-        """Takes the next block; yields the chunks it completes."""
-        first_row = self._delivered
-        self._delivered += block.rows + len(block.rejected)
-        if not block.rows:
-            return
-        # Held back for long, without what is no part of its chunk.
-        self._held.append((first_row, replace(block, rejected=()) if block.rejected else block))
-        for count in self._cutter.feed(block.size):
-            yield self._chunk(count)
-
-    def finish(self) -> Iterator[Chunk]:
-        """Yields what is left as the last chunk."""
-        for count in self._cutter.finish():
-            yield self._chunk(count)
-
-    def _chunk(self, count: int) -> Chunk:
-        taken = self._held[:count]
-        del self._held[:count]
-        self._index += 1
-        return assemble(
-            self._table.name,
-            self._index,
-            taken[0][0],
-            [block for _, block in taken],
-            self._orientation,
-        )
-
-
 class Pipeline:
     """Drives the tables of one load through the stages.
 
     One thread reads, ``encoders`` threads encode, and the event loop cuts and sends: it does
     nothing else that takes time. The queues between the stages are bounded in bytes by
     ``json_budget``.
+
+    It goes on where an earlier process stopped: chunks that were cut are made of the same rows
+    under the same index, and those that the server has are not sent again.
     """
 
-    def __init__(self, stages: Stages, progress: Progress, send: Send, rejects: Rejects) -> None:
+    def __init__(
+        self,
+        stages: Stages,
+        progress: Progress,
+        send: Send,
+        rejects: Rejects,
+        cuts: Mapping[str, Sequence[Cut]] = MappingProxyType({}),
+        *,
+        reread: bool = False,
+    ) -> None:
+        """Takes what it works with.
+
+        Args:
+            stages: The sizes.
+            progress: Counts the work of this process: not the rows of chunks that were accepted
+                before, however often they are read.
+            send: Sends a chunk; returns when the server has accepted it.
+            rejects: Judges the bad rows.
+            cuts: By table, the chunks that an earlier process has cut: from index 1 on, in order.
+            reread: Whether rows that were accepted are read and judged once more, because there
+                may be bad ones among them. Otherwise nothing is read of those at the beginning.
+
+        Raises:
+            Defect: Cuts are missing, or overlap.
+        """
         self._stages = stages
         self._progress = progress
         self._send = send
         self._rejects = rejects
+        self._cuts = {table: TableCuts(table, found) for table, found in cuts.items()}
+        self._reread = reread
         self._budget = ByteBudget(stages.json_budget)
         self._window = SendWindow(stages.window)
         # Encoders never starve while the cutter is busy, and few blocks wait.
@@ -157,7 +153,9 @@ class Pipeline:
             2 * stages.encoders
         )
         self._chunks: asyncio.Queue[tuple[int, Chunk] | None] = asyncio.Queue(stages.senders)
-        self._number = 0
+        # Chunks of the tables before: chunks are counted through for the window.
+        self._chunks_before = 0
+        self._drain = Drain()
         self._non_finite: dict[tuple[str, str], int] = {}
         self._wide: dict[str, tuple[int, int]] = {}
 
@@ -178,21 +176,46 @@ class Pipeline:
     async def run(self, tables: Sequence[tuple[Table, Source]]) -> None:
         """Loads every table, in order; returns when the last chunk was accepted.
 
+        All stages have ended when it returns or raises.
+
         Raises:
-            LoaderError: Reading, encoding or sending failed; all stages have ended by then.
+            Interrupted: ``drain`` was called, and nothing had failed before.
+            LoaderError: Reading, encoding or sending failed.
         """
+        self._drain.check()
         async with _pool("read", 1) as reader, _pool("encode", self._stages.encoders) as encoders:
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._read(tables, reader, encoders))
-                    group.create_task(self._cut())
-                    for _ in range(self._stages.senders):
-                        group.create_task(self._send_chunks())
+                    stages = [self._read(tables, reader, encoders), self._cut()]
+                    senders = [self._send_chunks() for _ in range(self._stages.senders)]
+                    self._drain.watch([group.create_task(one) for one in (*stages, *senders)])
             except BaseExceptionGroup as failures:
                 # The first failure has cancelled the other stages; they have no news of their own.
                 raise failures.exceptions[0] from None
             finally:
+                self._drain.watch(())
                 self._abandon_blocks()
+        self._drain.check()
+
+    def drain(self) -> bool:
+        """Stops everything but the sending of chunks that has begun, which comes to its end.
+
+        To be called in the event loop. ``run`` then raises ``Interrupted``, at once if no chunk is
+        being sent. Whether the last ones arrive does not matter: what becomes of them is known to
+        ``send``. A second call changes nothing.
+
+        Returns:
+            Whether chunks are being sent, and ``run`` waits for them.
+        """
+        return self._drain.open()
+
+    @property
+    def draining(self) -> bool:
+        """Whether ``drain`` was called: what fails from then on is not worth another attempt."""
+        return self._drain.is_open
+
+    def _cuts_of(self, table: Table) -> TableCuts:
+        return self._cuts.get(table.name, TableCuts(table.name))
 
     async def _read(
         self, tables: Sequence[tuple[Table, Source]], reader: Executor, encoders: Executor
@@ -202,6 +225,8 @@ class Pipeline:
             for table, source in tables:
                 await self._read_table(table, source, reader, encoders)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told in its turn
+            if _is_cancelled():  # closing the source failed, and nobody listens any more
+                return
             await self._encoded.put(_Unreadable(error))
         else:
             await self._encoded.put(None)
@@ -212,13 +237,28 @@ class Pipeline:
         """Reads block after block and gives each to an encoder."""
         loop = asyncio.get_running_loop()
         encoder = BlockEncoder(table, self._stages.orientation)
-        async with self._blocks(table, source, reader) as next_block:
+        cuts = self._cuts_of(table)
+        end_row = skip = 0 if self._reread else cuts.skippable
+        shaper = Shaper(table)
+        batches = source.batches(self._stages.batch_bytes, shaper.columns, skip)
+        cut_up = functools.partial(
+            blocks,
+            prepare=shaper,
+            block_bytes=block_bytes(self._stages.rules),
+            row_bytes=row_overhead(self._stages.orientation, table.column_names),
+            first_row=skip,
+            ends=cuts.block_ends,
+        )
+        async with reading(batches, cut_up, reader) as next_block:
             while (block := await next_block()) is not None:
+                end_row = block.covered.stop
+                if not self._reread and cuts.is_accepted(block.covered.start):
+                    continue
                 self._check_width(block)
                 await self._budget.reserve(block.width)
                 encoding = loop.run_in_executor(encoders, encoder.encode, block.parts)
-                await self._put_or_cancel(_Started(table, block.width, encoding))
-        await self._encoded.put(_TableEnd(table))
+                await self._put_or_cancel(_Started(table, block.covered, block.width, encoding))
+        await self._encoded.put(_TableEnd(table, end_row))
 
     def _check_width(self, block: Block) -> None:
         """Refuses a row that would take more memory than there is: blocks so wide hold just one."""
@@ -234,30 +274,6 @@ class Pipeline:
             file=part.origin,
             row=row,
         )
-
-    @contextlib.asynccontextmanager
-    async def _blocks(
-        self, table: Table, source: Source, reader: Executor
-    ) -> AsyncIterator[Callable[[], Awaitable[Block | None]]]:
-        """Gives a function that reads the next block in the reader's thread."""
-        loop = asyncio.get_running_loop()
-        shaper = Shaper(table)
-        batches = source.batches(self._stages.batch_bytes, shaper.columns)
-        names = row_overhead(self._stages.orientation, table.column_names)
-        stopped = threading.Event()
-        pieces = blocks(_until(stopped, batches), shaper, block_bytes(self._stages.rules), names)
-
-        def close() -> None:
-            pieces.close()
-            batches.close()
-
-        try:
-            yield lambda: loop.run_in_executor(reader, next, pieces, None)
-        finally:
-            # It may be far from a block's end, where a condition leaves few rows.
-            stopped.set()
-            # In the reader's thread: a generator cannot be closed while another thread runs it.
-            await loop.run_in_executor(reader, close)
 
     async def _put_or_cancel(self, started: _Started) -> None:
         try:
@@ -278,7 +294,7 @@ class Pipeline:
 
     async def _cut(self) -> None:
         """Collects encoded blocks, table by table, and cuts them into chunks."""
-        collector: _Collector | None = None
+        collector: Collector | None = None
         while True:
             item = await self._encoded.get()
             if item is None:
@@ -286,29 +302,41 @@ class Pipeline:
             if isinstance(item, _Unreadable):
                 raise item.error
             if collector is None:
-                collector = _Collector(item.table, self._stages)
+                collector = await self._collector(item.table)
             await self._queue_chunks_of(item, collector)
             if isinstance(item, _TableEnd):
+                self._chunks_before += collector.last_index
                 collector = None
             # It holds a block, whose bytes are to die with their chunk and not with the next block.
             del item
         for _ in range(self._stages.senders):
             await self._chunks.put(None)
 
-    async def _queue_chunks_of(self, item: _Started | _TableEnd, collector: _Collector) -> None:
+    async def _collector(self, table: Table) -> Collector:
+        cuts = self._cuts_of(table)
+        for index in cuts.accepted:
+            await self._window.accepted(self._number(index))
+        return Collector(table, self._stages.orientation, self._stages.rules, cuts)
+
+    def _number(self, index: int) -> int:
+        """Returns the number of a chunk of the table at hand among those of all tables, from 0."""
+        return self._chunks_before + index - 1
+
+    async def _queue_chunks_of(self, item: _Started | _TableEnd, collector: Collector) -> None:
         """Hands over the chunks that a block, or the end of its table, completes."""
         if isinstance(item, _Started):
             block = await item.encoding
             rows = block.rows + len(block.rejected)
             await self._rejects.take(item.table.name, rows, block.rejected)
-            self._budget.correct(item.reserved, block.size)
-            self._count(item.table, block)
-            chunks = collector.add(block)
+            accepted = self._cuts_of(item.table).is_accepted(item.covered.start)
+            self._budget.correct(item.reserved, 0 if accepted else block.size)
+            self._count(item.table, block, accepted=accepted)
+            chunks = collector.add(item.covered, block)
         elif collector.is_empty:
             self._check_empty(item.table.name)
             return
         else:
-            chunks = collector.finish()
+            chunks = collector.finish(item.end_row)
         for chunk in chunks:
             await self._queue(chunk, item.table)
 
@@ -320,10 +348,11 @@ class Pipeline:
         if error is not None:
             raise error
 
-    def _count(self, table: Table, block: Encoded) -> None:
-        self._progress.rows_encoded += block.rows
+    def _count(self, table: Table, block: Encoded, *, accepted: bool) -> None:
+        if not accepted:
+            self._progress.rows_encoded += block.rows
+            self._progress.encoded_bytes += block.size
         self._progress.rows_rejected += len(block.rejected)
-        self._progress.encoded_bytes += block.size
         for column, lost in block.non_finite.items():
             place = (table.name, column)
             self._non_finite[place] = self._non_finite.get(place, 0) + lost
@@ -337,12 +366,11 @@ class Pipeline:
         self._budget.correct(0, overhead)
         self._budget.hand_over(chunk.json_bytes)
         self._progress.chunks_cut += 1
-        await self._chunks.put((self._number, chunk))
-        self._number += 1
+        await self._chunks.put((self._number(chunk.index), chunk))
 
     async def _send_chunks(self) -> None:
         """Sends chunk after chunk, as one of several workers."""
-        while True:
+        while not self._drain.is_open:
             item = await self._chunks.get()
             if item is None:
                 return
@@ -352,6 +380,10 @@ class Pipeline:
 
     async def _send_one(self, number: int, chunk: Chunk) -> None:
         await self._window.enter(number)
+        with self._drain.under_way():
+            await self._send_begun(number, chunk)
+
+    async def _send_begun(self, number: int, chunk: Chunk) -> None:
         await self._send(chunk)
         await self._window.accepted(number)
         self._budget.free(chunk.json_bytes)
@@ -360,12 +392,9 @@ class Pipeline:
         self._progress.accepted_bytes += chunk.json_bytes
 
 
-def _until(stopped: threading.Event, batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Yields batches until nobody wants them any more."""
-    for batch in batches:
-        if stopped.is_set():
-            return
-        yield batch
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def no_rows(table: str) -> EmptySource:

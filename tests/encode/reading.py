@@ -72,7 +72,7 @@ def encode(
         )
         for parts in _parts(batch.num_rows, cuts or [], batched or [])
     ]
-    chunk = assemble("t", 1, 0, blocks, orientation)
+    chunk = assemble("t", 1, range(batch.num_rows), blocks, orientation)
     return b"".join(chunk.segments)
 
 

@@ -400,7 +400,7 @@ def _table(array, **options):
 
 
 def _json(blocks, orientation):
-    return b"".join(assemble("t", 1, 0, blocks, orientation).segments)
+    return b"".join(assemble("t", 1, range(1), blocks, orientation).segments)
 
 
 def _encoded(array, orientation=Orientation.COLUMN, **options):

@@ -57,7 +57,7 @@ def test_a_refused_value_is_named_by_file_row_and_column():
 @pytest.mark.parametrize("orientation", Orientation)
 def test_the_other_rows_are_encoded(orientation):
     block = encoded([far(1, TOO_LATE, 2), far(TOO_LATE, 3)], orientation)
-    text = b"".join(assemble("t", 1, 0, [block], orientation).segments)
+    text = b"".join(assemble("t", 1, range(5), [block], orientation).segments)
     assert [bad.row for bad in block.rejected] == [102, 104]
     assert block.rows == 3
     assert [text.count(f"00:00:0{n}".encode()) for n in range(4)] == [0, 1, 1, 1]

@@ -52,7 +52,8 @@ def chunks_of(
     def cut(count: int) -> None:
         first = sum(chunk.rows for chunk in chunks)
         taken, held[:] = held[:count], held[count:]
-        chunks.append(assemble("t", len(chunks) + 1, first, taken, orientation))
+        rows = range(first, first + sum(block.rows for block in taken))
+        chunks.append(assemble("t", len(chunks) + 1, rows, taken, orientation))
 
     for piece in blocks(source, lambda batch: [batch], block):
         held.append(encoder.encode(piece.parts))

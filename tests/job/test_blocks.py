@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -81,12 +82,27 @@ def lined(line: Line, first: int, *, origin: str = "f", gap: int = 1) -> Batch:
     )
 
 
-def found(line: Line, ends: list[int], size: int, gap: int) -> list[list[tuple[str, int]]]:
-    """The rows of each block in their order, good ones told from rejected ones."""
-    cuts = [0, *ends, len(line)]
+def found(
+    line: Line,
+    ends: list[int],
+    size: int,
+    gap: int = 1,
+    *,
+    first_row: int = 0,
+    forced: Sequence[int] = (),
+) -> list[list[tuple[str, int]]]:
+    """The rows of each block in their order, good ones told from rejected ones.
+
+    Those before ``first_row`` are not read.
+    """
+    cuts = [first_row, *(end for end in ends if end > first_row), len(line)]
     read = [lined(line[start:end], start * gap, gap=gap) for start, end in itertools.pairwise(cuts)]
     seen = []
-    for block in blocks(read, same, size):
+    position = first_row
+    for block in blocks(read, same, size, first_row=first_row, ends=forced):
+        count = sum(part.data.num_rows + len(part.rejected) for part in block.parts)
+        assert block.covered == range(position, position + count)
+        position += count
         rows = []
         for part in block.parts:
             assert len(part.rejected) + part.data.num_rows
@@ -96,13 +112,15 @@ def found(line: Line, ends: list[int], size: int, gap: int) -> list[list[tuple[s
     return seen
 
 
-def in_turn(line: Line, size: int, gap: int) -> list[list[tuple[str, int]]]:
+def in_turn(
+    line: Line, size: int, gap: int, forced: Sequence[int] = ()
+) -> list[list[tuple[str, int]]]:
     """What blocks must hold: row after row, without looking ahead."""
     done, block, width = [], [], 0
     for place, (fits, length) in enumerate(line):
         # A text has two quotes and a comma.
         wide = length + 3 if fits else REJECTED_ROW + length
-        if wide >= size and block:
+        if (wide >= size or place in forced) and block:
             done.append(block)
             block, width = [], 0
         block.append(("good" if fits else "bad", place * gap))
@@ -122,6 +140,29 @@ def in_turn(line: Line, size: int, gap: int) -> list[list[tuple[str, int]]]:
 def test_rejected_rows_count_like_others_however_the_reader_batches(line, data, size, gap):
     ends = sorted(data.draw(st.lists(st.integers(0, len(line)), max_size=6)))
     assert found(line, ends, size, gap) == in_turn(line, size, gap)
+
+
+LINES = st.lists(st.tuples(st.booleans(), st.integers(0, 300)), min_size=1, max_size=60)
+
+
+@given(LINES, st.data(), st.integers(20, 1500))
+def test_blocks_end_where_they_have_to(line, data, size):
+    places = st.lists(st.integers(0, len(line) + 3), max_size=8)
+    forced = sorted(set(data.draw(places)))
+    ends = sorted(data.draw(st.lists(st.integers(0, len(line)), max_size=6)))
+    assert found(line, ends, size, 1, forced=forced) == in_turn(line, size, 1, forced)
+
+
+@given(LINES, st.data(), st.integers(20, 1500))
+def test_a_reading_from_the_end_of_a_block_gives_those_after_it(line, data, size):
+    forced = sorted(data.draw(st.sets(st.integers(0, len(line)), max_size=6)))
+    whole = found(line, [], size, 1, forced=forced)
+    done = data.draw(st.integers(0, len(whole)))
+    first_row = sum(map(len, whole[:done]))
+    assert found(line, [], size, 1, first_row=first_row, forced=forced) == whole[done:]
+    # Where blocks end anyhow, nothing changes when they have to.
+    ends = list(itertools.accumulate(map(len, whole)))
+    assert found(line, [], size, 1, forced=sorted({*forced, *ends})) == whole
 
 
 @pytest.mark.parametrize("ends", [[], [500]])

@@ -36,9 +36,9 @@ class Rows:
         self.closed = False
         self._bad = bad
 
-    def batches(self, batch_bytes: int, columns=None) -> Iterator[Batch]:
+    def batches(self, batch_bytes: int, columns=None, skip: int = 0) -> Iterator[Batch]:
         try:
-            for start in range(0, self.rows, 100):
+            for start in range(skip, self.rows, 100):
                 numbers = list(range(start, min(start + 100, self.rows)))
                 # A day in the year 25,000 has no ISO 8601 text.
                 days = [9_000_000 if number == self._bad else number for number in numbers]
@@ -115,10 +115,10 @@ async def test_chunks_know_their_rows():
     send = Sender()
     await run({"t": Rows(ROWS)}, send)
     chunks = sorted(send.chunks, key=lambda chunk: chunk.index)
-    assert [chunk.first_row for chunk in chunks[1:]] == [
-        chunk.first_row + chunk.rows for chunk in chunks[:-1]
-    ]
-    assert sum(chunk.rows for chunk in chunks) == ROWS
+    ends = [chunk.first_row + chunk.rows for chunk in chunks]
+    assert [chunk.first_row for chunk in chunks] == [0, *ends[:-1]]
+    assert [chunk.end_row for chunk in chunks] == ends
+    assert ends[-1] == ROWS
 
 
 @pytest.mark.parametrize("senders", [1, 3])
@@ -231,7 +231,8 @@ async def test_a_row_too_wide_goes_alone_with_a_warning():
             super().__init__(3)
             self.schema = pa.schema([("s", pa.string())])
 
-        def batches(self, batch_bytes: int, columns=None) -> Iterator[Batch]:
+        def batches(self, batch_bytes: int, columns=None, skip: int = 0) -> Iterator[Batch]:
+            assert not skip
             texts = pa.array(["a" * 9_000, "b" * 100_000, "c" * 9_000])
             yield Batch(pa.RecordBatch.from_arrays([texts], schema=self.schema), "rows", 0)
 

@@ -72,6 +72,8 @@ def outage(error: Exception, attempt: Attempt) -> LoaderError:
 
     The detail ``phase`` tells what may have happened: ``tls`` and ``connect``: the server saw
     nothing; ``send``: it did not see the whole body; ``answer``: it may have done what was asked.
+    ``tls`` is what the next attempt meets again: certificates, versions, a side that speaks no TLS.
+    A handshake that was cut is ``connect``: load balancers drop connections so while they restart.
     The exception's own text is used only where it can hold no header: aiohttp puts requests, with
     their tokens, into some of them.
     """
@@ -80,7 +82,7 @@ def outage(error: Exception, attempt: Attempt) -> LoaderError:
     if isinstance(error, aiohttp.ClientConnectorError):
         return _not_connected(error, attempt)
     alert = _alert(error)
-    if alert:
+    if alert and (alert in _LATE_REFUSALS or not attempt.connected):
         # TLS 1.3 lets a client speak before the server has looked at its certificate.
         return _handshake_refused(alert, attempt.server, attempt)
     if not attempt.connected:
@@ -174,6 +176,13 @@ def _not_connected(error: aiohttp.ClientConnectorError, attempt: Attempt) -> Unr
     alert = _alert(error.os_error)
     if alert:
         return _handshake_refused(alert, there, attempt)
+    if attempt.tls and not at_proxy and isinstance(error.os_error, _CUT):
+        return _unreachable(
+            attempt,
+            "connect",
+            f"{there} broke off the TLS handshake{_system_reason(error.os_error)}",
+            hint=_certificate_hint(attempt),
+        )
     if isinstance(error, aiohttp.ClientConnectorSSLError):
         why = (error.os_error.strerror if error.os_error else None) or "handshake failed"
         what = "the proxy's" if at_proxy else "the"
@@ -200,16 +209,16 @@ def _not_connected(error: aiohttp.ClientConnectorError, attempt: Attempt) -> Unr
             f"nothing listens at {there}",
             hint=_PROXY_HINT if at_proxy else "Are host and port right, and is the server running?",
         )
-    if isinstance(error.os_error, ConnectionResetError) and attempt.tls and not at_proxy:
-        return _unreachable(
-            attempt, "tls", f"{there} broke off the TLS handshake", hint=_certificate_hint(attempt)
-        )
     return _unreachable(
         attempt,
         "connect",
         f"no connection to {there}{_system_reason(error)}",
         hint=_PROXY_HINT if at_proxy else _FIREWALL_HINT,
     )
+
+
+# The ways in which a connection ends in mid-handshake without a word of TLS.
+_CUT = (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 def _is_of_proxy(error: aiohttp.ClientConnectorError, attempt: Attempt) -> bool:
@@ -242,6 +251,13 @@ _OF_CERTIFICATES = frozenset(
     }
 )
 
+# Alerts of a handshake that may come when the client's part of it is over. Any other one ends a
+# connection that was made, and says nothing of what the server has seen by then.
+_LATE_REFUSALS = _OF_CERTIFICATES | {"certificate required", "handshake failure", "decrypt error"}
+# "Unrelated to the peer or the correctness of the protocol", and "unrelated to a protocol failure":
+# RFC 8446, 6.2 and 6.1.
+_PASSING = frozenset({"internal error", "user cancelled"})
+
 
 def _handshake_refused(alert: str, there: str, attempt: Attempt) -> Unreachable:
     if alert == "certificate required":
@@ -250,7 +266,8 @@ def _handshake_refused(alert: str, there: str, attempt: Attempt) -> Unreachable:
         what = f"{there} does not accept the client certificate ({alert})"
     else:
         what = f"{there} refused the TLS handshake ({alert})"
-    return _unreachable(attempt, "tls", what, hint=_certificate_hint(attempt))
+    phase = "connect" if alert in _PASSING else "tls"
+    return _unreachable(attempt, phase, what, hint=_certificate_hint(attempt))
 
 
 def _certificate_hint(attempt: Attempt) -> str:

@@ -54,11 +54,14 @@ class Gate:
         """Returns when the server is not known to be away."""
         await self._open.wait()
 
-    async def wait_out(self, asked: float = 0.0) -> bool:
+    async def wait_out(
+        self, asked: float = 0.0, *, stopping: Callable[[], bool] = lambda: False
+    ) -> bool:
         """Returns when the server answers again, or is given up.
 
         Args:
             asked: Seconds that the server asked not to be disturbed.
+            stopping: Whether it is to be given up now; asked around each pause.
 
         Returns:
             Whether it answers.
@@ -66,25 +69,28 @@ class Gate:
         if self._open.is_set():
             self._open.clear()
             try:
-                self._given_up = not await self._watch(asked)
+                self._given_up = not await self._watch(asked, stopping)
             finally:
                 self._open.set()
         else:
             await self._open.wait()
         return not self._given_up
 
-    async def _watch(self, asked: float) -> bool:
+    async def _watch(self, asked: float, stopping: Callable[[], bool]) -> bool:
         deadline = self._clock() + self._limit
-        await self._sleep(min(asked, self._limit))
+        if not stopping():
+            await self._sleep(min(asked, self._limit))
         looks = 0
-        while not await self._answers():
+        while not stopping():
+            if await self._answers():
+                return True
             looks += 1
             left = deadline - self._clock()
-            if left <= 0:
+            if left <= 0 or stopping():
                 return False
             # One process looks once: nothing is gained by spreading that at random.
             await self._sleep(min(longest_wait(looks), left))
-        return True
+        return False
 
     async def _answers(self) -> bool:
         """Whether the API answers, whatever it says."""

@@ -27,6 +27,13 @@ def attempt(sent=10, size=10):
     )
 
 
+def told(alert: str) -> ssl.SSLError:
+    """What OpenSSL raises for an alert of the other side."""
+    error = ssl.SSLError(1, "alert")
+    error.reason = f"TLSV1_ALERT_{alert}"
+    return error
+
+
 CERTIFICATE = ssl.SSLCertVerificationError(1, "certificate verify failed")
 
 
@@ -64,6 +71,40 @@ CERTIFICATE = ssl.SSLCertVerificationError(1, "certificate verify failed")
             "no TLS with https://host (wrong version number)",
             "http",
         ),
+        (
+            aiohttp.ClientConnectorError(KEY, ConnectionResetError()),
+            "connect",
+            "broke off the TLS handshake.",
+            "--client-cert",
+        ),
+        (
+            aiohttp.ClientConnectorError(KEY, BrokenPipeError(errno.EPIPE, "pipe")),
+            "connect",
+            "broke off the TLS handshake (EPIPE)",
+            "--client-cert",
+        ),
+        (
+            aiohttp.ClientConnectorSSLError(
+                KEY, ssl.SSLEOFError(8, "EOF in violation of protocol")
+            ),
+            "connect",
+            "broke off the TLS handshake.",
+            "--client-cert",
+        ),
+        (
+            aiohttp.ClientConnectorSSLError(KEY, told("INTERNAL_ERROR")),
+            "connect",
+            "refused the TLS handshake (internal error)",
+            "--client-cert",
+        ),
+        (
+            aiohttp.ClientConnectorSSLError(KEY, told("PROTOCOL_VERSION")),
+            "tls",
+            "refused the TLS handshake (protocol version)",
+            "--client-cert",
+        ),
+        (told("UNKNOWN_CA"), "tls", "refused the TLS handshake (unknown ca)", "--client-cert"),
+        (told("INTERNAL_ERROR"), "answer", "before the answer was complete.", "proxy"),
         (aiohttp.SocketTimeoutError("x"), "answer", "no answer within 150 seconds", "chunk-size"),
         (TimeoutError(), "answer", "no answer within 150 seconds", "chunk-size"),
         (aiohttp.ServerDisconnectedError(), "answer", "before the answer was complete", "proxy"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import ssl
+import struct
+import threading
 
 import pytest
 import trustme
@@ -11,6 +15,7 @@ from aiohttp import web
 
 from loader.api import Client, Connection
 from loader.errors import Unreachable
+from loader.job.retry import Trouble, trouble_of
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +105,178 @@ async def test_http_to_an_https_server_hints_at_the_scheme(url):
         with pytest.raises(Unreachable, match="was lost") as caught:
             await client.login()
     assert "https" in caught.value.hint
+
+
+# -- handshakes that do not come to their end ------------------------------------------------------
+
+
+def reset(connection: socket.socket) -> None:
+    """Ends a connection with RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def first_flight(context: ssl.SSLContext, hello: bytes) -> bytes:
+    """What a server answers to a client's first message."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    incoming.write(hello)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_side=True).do_handshake()
+    return outgoing.read()
+
+
+@pytest.fixture
+def broken(authority):
+    """Starts servers that end each connection in their own way; returns the Library's URL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with contextlib.ExitStack() as stack:
+
+        def start(end) -> tuple[str, list[int]]:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            stopping, ended = threading.Event(), []
+
+            def serve():
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        if stopping.is_set():
+                            return
+                        ended.append(1)
+                        end(connection, context)
+
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+
+            def stop():
+                stopping.set()
+                socket.create_connection(listener.getsockname()).close()  # ends the last wait
+                thread.join(5)
+
+            stack.callback(stop)
+            return f"https://127.0.0.1:{listener.getsockname()[1]}/MicroStrategyLibrary", ended
+
+        yield start
+
+
+def reset_at_once(connection, _):
+    reset(connection)
+
+
+def close_at_once(_connection, _):
+    pass
+
+
+def reset_after_the_hello(connection, _):
+    connection.recv(65536)
+    reset(connection)
+
+
+def close_after_the_hello(connection, _):
+    connection.recv(65536)
+
+
+def close_in_mid_answer(connection, context):
+    connection.sendall(first_flight(context, connection.recv(65536))[:500])
+    connection.shutdown(socket.SHUT_WR)
+    connection.recv(65536)
+
+
+def alert(number):
+    """A fatal alert in place of an answer."""
+
+    def end(connection, _):
+        connection.recv(65536)
+        connection.sendall(bytes([21, 3, 3, 0, 2, 2, number]))
+
+    return end
+
+
+def plain(connection, _):
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+async def failure(url, authority, tmp_path):
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(bundle)
+    async with Client(Connection(url, ca_bundle=bundle)) as client:
+        with pytest.raises(Unreachable) as caught:
+            await client.login()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        reset_at_once,
+        close_at_once,
+        reset_after_the_hello,
+        close_after_the_hello,
+        close_in_mid_answer,
+    ],
+)
+async def test_a_handshake_that_is_cut_may_work_the_next_time(broken, authority, tmp_path, end):
+    url, ended = broken(end)
+    error = await failure(url, authority, tmp_path)
+    assert ended
+    assert "broke off the TLS handshake" in error.message
+    # Servers that demand a certificate hang up so, too.
+    assert "--client-cert" in error.hint
+    assert error.details["phase"] == "connect"
+    assert trouble_of(error) is Trouble.SERVER
+
+
+@pytest.mark.parametrize(
+    ("end", "says", "phase"),
+    [
+        (alert(40), "refused the TLS handshake (handshake failure)", "tls"),
+        (alert(70), "refused the TLS handshake (protocol version)", "tls"),
+        (alert(112), "unrecognized name", "tls"),
+        (alert(80), "refused the TLS handshake (internal error)", "connect"),
+        (plain, "no TLS with", "tls"),
+    ],
+    ids=["failure", "version", "name", "internal", "plain"],
+)
+async def test_a_handshake_that_is_refused(  # noqa: PLR0917 - fixtures and cases
+    broken, authority, tmp_path, end, says, phase
+):
+    url, ended = broken(end)
+    error = await failure(url, authority, tmp_path)
+    assert ended
+    assert says in error.message
+    assert error.details["phase"] == phase
+    assert (trouble_of(error) is Trouble.LASTING) is (phase == "tls")
+
+
+def alert_after_the_request(connection, context):
+    """Takes a whole request, then finds what follows damaged: that ends a connection of TLS."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    spoken = context.wrap_bio(incoming, outgoing, server_side=True)
+
+    def do(step):
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                connection.sendall(outgoing.read())
+                incoming.write(connection.recv(65536))
+
+    do(spoken.do_handshake)
+    request = b""
+    while not request.endswith(b"}"):
+        request += do(lambda: spoken.read(65536))
+    incoming.write(b"\x17\x03\x03\x00\x40" + bytes(64))
+    with pytest.raises(ssl.SSLError):
+        spoken.read()
+    connection.sendall(outgoing.read())
+
+
+async def test_an_alert_after_the_request_is_no_refusal_of_the_handshake(
+    broken, authority, tmp_path
+):
+    url, ended = broken(alert_after_the_request)
+    error = await failure(url, authority, tmp_path)
+    assert ended
+    assert "was lost before the answer was complete" in error.message
+    assert error.details["phase"] == "answer"

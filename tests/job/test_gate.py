@@ -61,7 +61,15 @@ class Server:
         return name
 
 
-def retrier(server: Server, progress=None, *, retries=8, deadline=300.0, draw=0.0) -> Retrier:
+def retrier(
+    server: Server,
+    progress=None,
+    *,
+    retries=8,
+    deadline=300.0,
+    draw=0.0,
+    stopping=lambda: False,
+) -> Retrier:
     time = server.time
     gate = Gate(server.probe, limit=deadline, clock=time.clock, sleep=time.sleep)
     return Retrier(
@@ -71,6 +79,7 @@ def retrier(server: Server, progress=None, *, retries=8, deadline=300.0, draw=0.
         clock=time.clock,
         sleep=time.sleep,
         draw=lambda: draw,
+        stopping=stopping,
     )
 
 
@@ -235,3 +244,113 @@ async def test_without_retries_the_first_failure_is_the_last():
     assert len(server.calls) == 1
     assert not server.probes
     assert "attempts" not in caught.value.details
+
+
+# -- stopping ------------------------------------------------------------------------------------
+
+
+class Stop:
+    """Is asked for at a moment of the test's time."""
+
+    def __init__(self, time: Time, at: float) -> None:
+        self.time = time
+        self.at = at
+
+    def __call__(self) -> bool:
+        return self.time.now >= self.at
+
+
+BUSY = Unavailable("busy", status=503, code="ERR001")
+
+
+async def test_when_stopping_nothing_that_failed_is_repeated():
+    time = Time()
+    server = Server(time, 1e9, BUSY)
+    with pytest.raises(Unavailable) as caught:
+        await retrier(server, stopping=lambda: True).call(lambda: server.call("x"))
+    assert len(server.calls) == 1
+    assert not time.sleeps
+    assert "attempts" not in caught.value.details
+
+
+async def test_when_stopping_what_succeeds_is_done():
+    time = Time()
+    server = Server(time, back=0.0)
+    assert await retrier(server, stopping=lambda: True).call(lambda: server.call("x")) == "x"
+
+
+async def test_a_stop_in_a_pause_ends_it_without_another_attempt():
+    time = Time()
+    server, progress = Server(time, 1e9, BUSY), Progress()
+    told = []
+    calls = retrier(server, progress, draw=1.0, stopping=Stop(time, at=3.0))
+    with pytest.raises(Unavailable, match="it was tried 3 times in 4 s") as caught:
+        await calls.call(lambda: server.call("x"), on_retry=told.append)
+    # Attempts at 0, 0.5 and 1.5 s, and a pause until 3.5 s, in which it was asked for.
+    assert [at for _, at in server.calls] == [0, 0.5, 1.5]
+    assert len(told) == 2
+    assert caught.value.details["attempts"] == 3
+    assert progress.trouble is None
+
+
+@pytest.mark.parametrize("asked", [None, 30.0])
+async def test_a_stop_ends_the_watch_for_a_server_that_is_away(asked):
+    time = Time()
+    failure = AWAY if asked is None else Unavailable("busy", status=503, retry_after=asked)
+    server = Server(time, 1e9, failure)
+    calls = retrier(server, stopping=Stop(time, at=2.0))
+    outcomes = await asyncio.gather(
+        *(calls.call(lambda n=n: server.call(str(n))) for n in range(4)), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [type(failure)] * 4
+    # Looks at 0, 0.5 and 1.5 s, and a pause until 3.5 s; or the one pause that was asked for.
+    assert time.now == (asked or 3.5)
+    assert len(server.probes) == (0 if asked else 3)
+    assert len(server.calls) == 4
+
+
+async def test_a_sleep_that_is_cut_short_ends_the_watch_too():
+    time = Time()
+    server = Server(time, 1e9)
+    stopping = asyncio.Event()
+
+    async def sleep(_):
+        await stopping.wait()
+
+    gate = Gate(server.probe, limit=300.0, clock=time.clock, sleep=sleep)
+    watching = asyncio.create_task(gate.wait_out(stopping=stopping.is_set))
+    waiting = asyncio.create_task(gate.wait_out())
+    await asyncio.sleep(0)
+    assert not watching.done()
+    stopping.set()
+    assert await asyncio.gather(watching, waiting) == [False, False]
+    # What has not failed yet may still be tried.
+    await gate.passage()
+
+
+# -- without a gate ------------------------------------------------------------------------------
+
+
+async def test_without_a_gate_each_call_waits_by_itself():
+    time = Time()
+    server = Server(time, 4.0)
+    calls = Retrier(
+        RetryBudget(8, 300.0),
+        None,
+        Progress(),
+        clock=time.clock,
+        sleep=time.sleep,
+        draw=lambda: 1.0,
+    )
+    assert await calls.call(lambda: server.call("x")) == "x"
+    assert not server.probes
+    assert time.sleeps == [0.5, 1, 2, 4]
+
+
+async def test_a_failure_that_is_declared_final():
+    time = Time()
+    server = Server(time, 1.0)
+    with pytest.raises(Unreachable):
+        await retrier(server).call(lambda: server.call("x"), final=lambda _: True)
+    assert len(server.calls) == 1
+    assert not server.probes

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loader.api.answer import Answer
+from loader.api.failures import failure
 from loader.encode import Chunk
 from loader.errors import (
+    ApiError,
     BadValue,
     LoginFailed,
     NotFound,
@@ -59,6 +63,55 @@ BUDGET = RetryBudget(retries=8, deadline=300.0)
 )
 def test_whom_a_failure_concerns(error, trouble):
     assert trouble_of(error) is trouble
+
+
+def error_of(status: int, body: dict | None = None, **headers: str) -> ApiError:
+    text = b"<html><title>x</title></html>" if body is None else json.dumps(body).encode()
+    return failure("upload chunk 1", Answer(status, "reason", headers, text))
+
+
+@pytest.mark.parametrize("body", [None, {}, {"code": "ERR001", "message": "?"}, {"code": "ERR002"}])
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_answers_that_pass(status, body):
+    assert trouble_of(error_of(status, body)) is not Trouble.LASTING
+
+
+@pytest.mark.parametrize("code", [-2147205488, -2147216959, -2147024891, -2147072488, -1])
+@pytest.mark.parametrize("status", [400, 500])
+def test_what_the_intelligence_server_refuses_lasts(status, code):
+    """-2147205488: the row limit was reached, so data was cut."""
+    body = {"code": "ERR002", "message": "no", "iServerCode": code}
+    assert trouble_of(error_of(status, body)) is Trouble.LASTING
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 405, 409, 413, 415, 422, 501, 505])
+@pytest.mark.parametrize("body", [None, {}])
+def test_answers_that_last(status, body):
+    assert trouble_of(error_of(status, body)) is Trouble.LASTING
+
+
+@pytest.mark.parametrize(
+    "code", ["ERR004", "ERR005", "ERR006", "ERR007", "ERR009", "ERR0010", "ERR014", "ERR015"]
+)
+def test_a_server_error_that_the_api_explains_lasts(code):
+    assert trouble_of(error_of(500, {"code": code, "message": "no"})) is Trouble.LASTING
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"retry-after": "90"},
+        {
+            "retry-after": "Sun, 22 Nov 2026 12:01:30 GMT",
+            "date": "Sun, 22 Nov 2026 12:00:00 GMT",
+        },
+    ],
+    ids=["seconds", "date"],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_the_server_asks_for_is_waited(status, headers):
+    error = error_of(status, **headers)
+    assert Tries(BUDGET).failed(error, 0.0, 0.5) == 90.0
 
 
 def test_pauses_double_up_to_the_longest():
@@ -143,7 +196,7 @@ def test_what_failed_once_has_nothing_to_sum_up():
 
 
 def chunk(json_bytes=100 * MB, rows=1000) -> Chunk:
-    return Chunk("t", 1, 0, rows, (), json_bytes)
+    return Chunk("t", 1, 0, rows, rows, (), json_bytes)
 
 
 def too_large() -> Refused:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Phase,
         Progress,
         Result,
+        ResumeOptions,
         Status,
         TableResult,
         UpdatePolicy,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
         plan,
         push,
         push_sync,
+        resume,
+        resume_sync,
     )
     from loader.model import DataType
 
@@ -44,6 +47,7 @@ _HOMES = {
     "Phase": "loader.job",
     "Progress": "loader.job",
     "Result": "loader.job",
+    "ResumeOptions": "loader.job",
     "Status": "loader.job",
     "TableResult": "loader.job",
     "UpdatePolicy": "loader.job",
@@ -51,6 +55,8 @@ _HOMES = {
     "plan": "loader.job",
     "push": "loader.job",
     "push_sync": "loader.job",
+    "resume": "loader.job",
+    "resume_sync": "loader.job",
 }
 
 __all__ = [
@@ -66,6 +72,7 @@ __all__ = [
     "Phase",
     "Progress",
     "Result",
+    "ResumeOptions",
     "Status",
     "TableResult",
     "UpdatePolicy",
@@ -74,6 +81,8 @@ __all__ = [
     "plan",
     "push",
     "push_sync",
+    "resume",
+    "resume_sync",
 ]
 
 

@@ -12,6 +12,7 @@
     ├── SourceError                 3   the data, before or while it is read
     │   ├── SourceNotFound          3
     │   ├── SourceUnreadable        3
+    │   ├── SourceChanged           3
     │   ├── EmptySource             3
     │   ├── NameRefused             3
     │   ├── UnmappableColumn        3
@@ -26,6 +27,7 @@
     │   ├── NotFound                5
     │   ├── SessionExpired          5
     │   ├── Refused                 5
+    │   │   └── Blocked             5   by somebody else's upload session
     │   └── Unavailable             5
     ├── Unreachable                 5   no answer at all
     ├── ProtocolViolation           5   an answer that the API documents do not allow
@@ -49,6 +51,7 @@ __all__ = [
     "AmbiguousDataset",
     "ApiError",
     "BadValue",
+    "Blocked",
     "Defect",
     "DuplicateKeys",
     "EmptySource",
@@ -68,6 +71,7 @@ __all__ = [
     "Refused",
     "RejectsUnwritable",
     "SessionExpired",
+    "SourceChanged",
     "SourceError",
     "SourceNotFound",
     "SourceUnreadable",
@@ -202,6 +206,12 @@ class SourceUnreadable(SourceError):
     kind = "source_unreadable"
 
 
+class SourceChanged(SourceError):
+    """The source is not the one that a job began with."""
+
+    kind = "source_changed"
+
+
 class EmptySource(SourceError):
     """The source has no row; publishing it under ``replace`` would wipe a live dataset."""
 
@@ -314,6 +324,12 @@ class Refused(ApiError):
     """The server understood and said no; the same request would be refused again."""
 
     kind = "refused"
+
+
+class Blocked(Refused):
+    """Another upload session keeps this load from opening its own, for as long as it is open."""
+
+    kind = "blocked"
 
 
 class Unavailable(ApiError):

@@ -20,6 +20,7 @@ from loader.cli.jobs import jobs
 from loader.cli.plan import plan
 from loader.cli.printers import listened_to, print_error
 from loader.cli.push import push
+from loader.cli.resume import resume
 from loader.cli.run_signals import STOP_SIGNALS
 from loader.errors import Defect, Interrupted, LoaderError, UsageError
 
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command()(push)
 app.command()(plan)
 app.add_typer(jobs)
+app.command()(resume)
 app.command()(cancel)
 app.command()(emulator)
 

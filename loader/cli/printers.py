@@ -46,7 +46,7 @@ class Forecast:
             self._began = now
         if self._began is None or now <= self._began:
             return 0.0, None
-        rate = progress.accepted_bytes / (now - self._began)
+        rate = (progress.accepted_bytes - progress.earlier_bytes) / (now - self._began)
         total = expected_bytes(progress)
         if not rate or total is None:
             return rate, None

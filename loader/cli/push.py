@@ -81,7 +81,7 @@ class PushFlags:
         bool,
         typer.Option(
             "--no-publish",
-            help="Upload only, then discard: shows what the way to the server can carry.",
+            help="Upload only; mstr-loader resume publishes it, mstr-loader cancel discards it.",
             rich_help_panel=_LOAD,
         ),
     ] = False
@@ -146,7 +146,8 @@ def push(
 ) -> int:
     """Load Parquet, CSV or Arrow files into a dataset and publish it."""
     from loader.cli.printers import print_result  # noqa: PLC0415 - keeps --help fast
-    from loader.cli.run import run_push  # noqa: PLC0415 - the same: pyarrow, aiohttp
+    from loader.cli.run import run_load  # noqa: PLC0415 - the same: pyarrow, aiohttp
+    from loader.job import begun  # noqa: PLC0415 - the same
 
     options: LoadOptions = {
         **source.options(),
@@ -156,7 +157,10 @@ def push(
     }
     with _server(context, server) as (connection, stored):
         local = stored is not None
-        result = run_push(sources, connection, options, as_json=as_json, local=local)
+        result = run_load(
+            lambda progress: begun(sources, options, connection, progress, local=local),
+            as_json=as_json,
+        )
         if debug and result.error is not None:
             traceback.print_exception(result.error)
         print_result(result, as_json=as_json)

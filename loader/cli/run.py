@@ -6,95 +6,61 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING
 
-from loader.api import Connection
 from loader.cli.printers import make_printer, print_result
 from loader.cli.run_signals import STOP_SIGNALS
 from loader.errors import Interrupted, LoaderError
 from loader.eventloop import loop_factory
-from loader.job import (
-    Load,
-    LoadOptions,
-    Prepared,
-    Progress,
-    Result,
-    Status,
-    Steps,
-    Workflow,
-    interpret,
-    journalled,
-    prepare_in_thread,
-    reporting,
-    status_of,
-)
+from loader.job import Load, Phase, Progress, Result, Status, reporting, status_of
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+__all__ = ["Ready", "run_load"]
 
-__all__ = ["run_push"]
+Ready = Callable[[Progress], AbstractAsyncContextManager[Load]]
+"""Gives a load that is ready to run; until then it reads the source and nothing else."""
 
 
 class _Run:
-    """One push, whose state a signal handler can see at any time."""
+    """One load, whose state a signal handler can see at any time."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._result = Result()
         self._signals = 0
-        self._reading = True
-        self._one_request = False
+        self._load: Load | None = None
+        self._progress = Progress()
         self._printer = make_printer()
 
-    def push(
-        self, sources: Sequence[str], connection: Connection, options: LoadOptions, *, local: bool
-    ) -> Result:
-        settings, source_options = interpret(options)
-        self._one_request = settings.workflow is Workflow.ONE_REQUEST
+    def run(self, ready: Ready) -> Result:
         with (
             # A load that was cancelled says so in its result.
             contextlib.suppress(asyncio.CancelledError),
             asyncio.Runner(loop_factory=loop_factory()) as runner,
         ):
-            runner.run(
-                self._push(
-                    lambda progress: prepare_in_thread(sources, settings, source_options, progress),
-                    lambda prepared: journalled(
-                        sources, options, connection, prepared, local=local
-                    ),
-                    connection,
-                )
-            )
+            runner.run(self._run(ready))
         return self._result
 
-    async def _push(
-        self,
-        prepare: Callable[[Progress], Awaitable[Prepared]],
-        begin: Callable[[Prepared], AbstractAsyncContextManager[Steps]],
-        connection: Connection,
-    ) -> None:
-        progress = Progress()
+    async def _run(self, ready: Ready) -> None:
+        progress = self._progress
         with self._signals_cancel(), self._printer:
             async with reporting(progress, self._printer), contextlib.AsyncExitStack() as closing:
                 try:
-                    prepared = await prepare(progress)
-                    journal = await closing.enter_async_context(begin(prepared))
+                    load = await closing.enter_async_context(ready(progress))
                 except LoaderError as error:
                     self._result.status, self._result.error = status_of(error), error
                     return
-                self._reading = False
-                for table, source in prepared.tables:
-                    for note in source.notes:
-                        self._printer.note(f"{table.name}: {note}")
-                load = Load(prepared, connection, progress, journal=journal)
-                self._result = load.result
+                except asyncio.CancelledError:
+                    self._stopped_early()
+                    raise
+                self._load, self._result = load, load.result
+                for note in load.notes:
+                    self._printer.note(note)
                 await load.run()
 
     @contextlib.contextmanager
     def _signals_cancel(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM stops cleanly, the second at once.
+        """The first Ctrl-C or SIGTERM lets what is under way end, the second stops at once.
 
         While the source is looked at there is nothing to clean up, and the first one does.
         """
@@ -104,9 +70,12 @@ class _Run:
 
         def stop() -> None:
             self._signals += 1
-            if self._signals == 1 and not self._reading:
-                self._printer.note("stopping; again to stop at once")
-                task.cancel()
+            if self._signals == 1 and self._progress.phase is not Phase.READING:
+                if self._load is not None and self._load.drain():
+                    self._printer.note("stopping after the PUTs under way; again to stop at once")
+                else:
+                    self._printer.note("stopping; again to stop at once")
+                    task.cancel()
                 return
             self._stop_at_once()
             # Gives the terminal its cursor back.
@@ -126,36 +95,18 @@ class _Run:
 
     def _stop_at_once(self) -> None:
         """Notes what the sudden end means; what was published stays published."""
-        if self._result.status in {Status.PUBLISHED, Status.UPLOADED}:
-            self._result.warnings.append("stopped while the session was being closed")
-            return
+        if self._load is not None:
+            self._load.stopped_at_once()
+        else:
+            self._stopped_early()
+
+    def _stopped_early(self) -> None:
         self._result.status = Status.INTERRUPTED
-        if self._reading:
-            self._result.error = Interrupted(
-                "stopped before anything was sent", hint="run the same command again to start over"
-            )
-            return
-        if self._one_request:
-            self._result.error = Interrupted(
-                "stopped at once",
-                hint="a request that had been sent whole may still be carried out: check the "
-                "dataset before loading again",
-            )
-            return
         self._result.error = Interrupted(
-            "stopped at once: the upload session is left to the server",
-            hint="it ends when its login times out; until then the server may refuse another "
-            "load into this dataset",
+            "stopped before anything was sent", hint="run the same command again to start over"
         )
 
 
-def run_push(
-    sources: Sequence[str],
-    connection: Connection,
-    options: LoadOptions,
-    *,
-    as_json: bool,
-    local: bool = False,
-) -> Result:
-    """Runs a push to its end, whatever the end is; ``local``: into a server of its own."""
-    return _Run(as_json).push(sources, connection, options, local=local)
+def run_load(ready: Ready, *, as_json: bool) -> Result:
+    """Runs a load to its end, whatever the end is."""
+    return _Run(as_json=as_json).run(ready)

@@ -2,6 +2,7 @@
 
 from loader.job.entry import (
     LoadOptions,
+    begun,
     interpret,
     plan,
     prepare_in_thread,
@@ -15,6 +16,7 @@ from loader.job.prepare import Prepared, Sources, prepare
 from loader.job.preview import LoadPlan, TablePlan, plan_load
 from loader.job.progress import Phase, Progress
 from loader.job.result import Result, Status, TableResult, status_of
+from loader.job.resuming import ResumeOptions, resume, resume_sync
 from loader.job.settings import (
     LoadSettings,
     MatchColumns,
@@ -36,6 +38,7 @@ __all__ = [
     "Prepared",
     "Progress",
     "Result",
+    "ResumeOptions",
     "Sources",
     "Status",
     "Steps",
@@ -43,6 +46,7 @@ __all__ = [
     "TableResult",
     "UpdatePolicy",
     "Workflow",
+    "begun",
     "interpret",
     "journalled",
     "plan",
@@ -52,5 +56,7 @@ __all__ = [
     "push",
     "push_sync",
     "reporting",
+    "resume",
+    "resume_sync",
     "status_of",
 ]

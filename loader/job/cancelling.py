@@ -8,21 +8,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from loader.api import Client, Connection, PublishState
+from loader.api import Client, Connection
 from loader.errors import (
     LoaderError,
     NotFound,
     OutcomeUnknown,
+    PublishFailed,
     Refused,
-    UnknownJob,
     UsageError,
 )
 from loader.job.journal import Journal
 from loader.job.journal.files import in_use
-from loader.job.journal.list import JobSummary, list_jobs
+from loader.job.journal.list import JobSummary, latest_waiting, list_jobs
 from loader.job.journal.records import DatasetRecord, JobRecord, SessionRecord
 from loader.job.journal.states import JobState
-from loader.job.publish import HOW_TO_CHECK
+from loader.job.publish import HOW_TO_CHECK, Found, look_at_publish
+from loader.job.retrier import once
 
 __all__ = ["Cancelled", "cancel_job", "check_cancellable", "last_unfinished", "needs_server"]
 
@@ -62,7 +63,7 @@ class Cancelled:
 
 
 def last_unfinished(jobs: Sequence[JobSummary]) -> JobSummary:
-    """Returns the latest job that can be cancelled.
+    """Returns the latest job that can be cancelled; of what is published there is none.
 
     Args:
         jobs: All jobs, the latest first.
@@ -71,19 +72,9 @@ def last_unfinished(jobs: Sequence[JobSummary]) -> JobSummary:
         UnknownJob: There is none.
         JobInUse: There is only one that a process drives.
     """
-    waiting = [
-        job
-        for job in jobs
-        if job.record is not None
-        and not job.is_finished
-        and job.record.state is not JobState.PUBLISHED
-    ]
-    for job in waiting:
-        if job.driver is None:
-            return job
-    if waiting:
-        raise in_use(waiting[0].id, waiting[0].driver)
-    raise UnknownJob("there is no unfinished job", hint="mstr-loader jobs lists all jobs")
+    return latest_waiting(
+        [job for job in jobs if job.record and job.record.state is not JobState.PUBLISHED]
+    )
 
 
 def check_cancellable(record: JobRecord) -> None:
@@ -97,11 +88,17 @@ def check_cancellable(record: JobRecord) -> None:
     if record.state is JobState.CLOSED:
         if record.stage is JobState.PUBLISHED or record.stage is JobState.PUBLISHING:
             raise _published(record)
-        raise UsageError(f"job {record.id} has ended as it should: nothing is left to cancel")
+        raise UsageError(
+            f"job {record.id} has ended as it should: nothing is left to cancel", hint=_OTHERS
+        )
     if record.state is JobState.FAILED and not needs_server(record):
         raise UsageError(
-            f"job {record.id} has failed, and has cleaned up: nothing is left to cancel"
+            f"job {record.id} has failed, and has cleaned up: nothing is left to cancel",
+            hint=_OTHERS,
         )
+
+
+_OTHERS = "mstr-loader jobs lists all jobs"
 
 
 def _published(record: JobRecord) -> UsageError:
@@ -212,32 +209,29 @@ class _Cancelling:
             OutcomeUnknown: The server cannot tell any more, and nobody was told so before.
         """
         try:
-            status = await self._client.publish_status(dataset.id, session.id)
-        except NotFound as error:
+            look = await look_at_publish(self._client, dataset.id, session.id, call=once)
+        except PublishFailed:
+            return True
+        if look.found is Found.NOT_BEGUN:
+            return True  # and without its session it never will
+        if look.found is Found.GONE:
             if self._record.state is JobState.UNKNOWN:
                 self._warn(f"whether its data was published is not known; {HOW_TO_CHECK}")
                 return False
             await self._journal.session_ended()
-            await self._journal.gave_up(JobState.UNKNOWN, error.message)
+            await self._journal.gave_up(JobState.UNKNOWN, look.words)
             raise OutcomeUnknown(
                 f"job {self._record.id} was publishing when it stopped, and its upload session is "
                 "gone: it is not known whether the data was published",
                 hint=f"{HOW_TO_CHECK}; cancel it once more to have it off the list",
                 job=self._record.id,
                 dataset_id=dataset.id,
-            ) from error
-        except Refused:
-            # Some servers tell no status of what was never begun.
-            state = PublishState.UNKNOWN
-        else:
-            state = status.state
-        if state is PublishState.DONE:
+            )
+        if look.found is Found.DONE:
             await self._journal.published()
             await self._end(dataset, session)
             await self._journal.gave_up(JobState.CLOSED, "found to be published")
             raise _published(self._record)
-        if state is PublishState.FAILED:
-            return True
         self._warn(f"it was publishing, which was called off; to be sure, {HOW_TO_CHECK}")
         return False
 

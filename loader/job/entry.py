@@ -8,6 +8,7 @@ import dataclasses
 import enum
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
@@ -19,7 +20,7 @@ from loader.job.journal import journalled
 from loader.job.load import Load
 from loader.job.prepare import Prepared, Sources, prepare
 from loader.job.preview import LoadPlan, plan_load
-from loader.job.progress import Progress
+from loader.job.progress import Phase, Progress
 from loader.job.result import Result, status_of
 from loader.job.settings import (
     BadRowLimit,
@@ -30,11 +31,13 @@ from loader.job.settings import (
     UpdatePolicy,
     Workflow,
 )
-from loader.model import DataType, Wishes, read_mapping
+from loader.model import DataType, MappingFile, Wishes, parse_mapping, read_mapping
 from loader.sources import CsvOptions, Format, SourceOptions
 
 __all__ = [
     "LoadOptions",
+    "begun",
+    "carried_out",
     "interpret",
     "plan",
     "prepare_in_thread",
@@ -106,8 +109,14 @@ class LoadOptions(TypedDict, total=False):
     csv_nulls: Collection[str]
 
 
-def interpret(options: LoadOptions) -> tuple[LoadSettings, SourceOptions]:
+def interpret(
+    options: LoadOptions, *, mapping_text: str | None = None
+) -> tuple[LoadSettings, SourceOptions]:
     """Returns the settings and the source options that the options mean.
+
+    Args:
+        options: As the user gave them.
+        mapping_text: What the mapping file said, if it is not to be read again.
 
     Raises:
         UsageError: A value is none of those allowed, or options contradict each other.
@@ -123,7 +132,7 @@ def interpret(options: LoadOptions) -> tuple[LoadSettings, SourceOptions]:
         metrics=tuple(given.pop("metrics", ())),
         types=types,
         columns=None if columns is None else tuple(columns),
-        mapping=None if mapping is None else read_mapping(mapping),
+        mapping=_mapping(mapping, mapping_text),
     )
     if "orientation" in given:
         # The API's words are in upper case, and one of them is not the user's to choose.
@@ -144,6 +153,12 @@ def interpret(options: LoadOptions) -> tuple[LoadSettings, SourceOptions]:
         given["rejects_file"] = Path(given["rejects_file"])
     source_options = _source_options(given, wishes.text_columns)
     return LoadSettings(wishes=wishes, **given), source_options
+
+
+def _mapping(path: str | os.PathLike[str] | None, text: str | None) -> MappingFile | None:
+    if path is None:
+        return None
+    return read_mapping(path) if text is None else parse_mapping(text, os.fspath(path))
 
 
 _CHOICES: Mapping[str, type[enum.Enum]] = {
@@ -199,12 +214,51 @@ async def push(
         LoaderError: The load failed; its ``result`` says how far it came.
     """
     progress = Progress()
+    return await carried_out(begun(sources, options, connection, progress), progress, on_progress)
+
+
+@contextlib.asynccontextmanager
+async def begun(
+    sources: Sources,
+    options: LoadOptions,
+    connection: Connection,
+    progress: Progress,
+    *,
+    local: bool = False,
+) -> AsyncIterator[Load]:
+    """Gives a load that is ready to run, with its journal open.
+
+    Args:
+        sources: As for ``push``.
+        options: As for ``push``.
+        connection: The server.
+        progress: Shows how far it is.
+        local: Whether the server is one of this run's own.
+
+    Raises:
+        LoaderError: The options or the sources cannot be loaded, or no journal can be kept.
+    """
+    settings, source_options = interpret(options)
+    prepared = await prepare_in_thread(sources, settings, source_options, progress)
+    # From here on a stop has something to clean up.
+    progress.phase = Phase.CONNECTING
+    async with journalled(sources, options, connection, prepared, local=local) as journal:
+        yield Load(prepared, connection, progress, journal=journal)
+
+
+async def carried_out(
+    ready: AbstractAsyncContextManager[Load],
+    progress: Progress,
+    on_progress: Callable[[Progress], None] | None,
+) -> Result:
+    """Runs a load to its end for Python.
+
+    Raises:
+        LoaderError: It failed; its ``result`` says how far it came.
+    """
     try:
-        settings, source_options = interpret(options)
-        async with reporting(progress, on_progress):
-            prepared = await prepare_in_thread(sources, settings, source_options, progress)
-            async with journalled(sources, options, connection, prepared) as journal:
-                result = await Load(prepared, connection, progress, journal=journal).run()
+        async with reporting(progress, on_progress), ready as load:
+            result = await load.run()
     except LoaderError as error:
         error.result = Result(status=status_of(error), error=error)
         raise

@@ -1,11 +1,11 @@
-"""One load from login to logout, which leaves nothing behind on any exit."""
+"""One load from login to logout, which leaves nothing behind but what a later process can use."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from loader.api import Client, Connection, KeepAlive
 from loader.errors import (
@@ -17,21 +17,20 @@ from loader.errors import (
     SourceError,
     UsageError,
 )
+from loader.job.earlier import Earlier
+from loader.job.ends import command_of, is_passing
 from loader.job.journal import Steps
 from loader.job.one_request import OneRequestLoad
 from loader.job.prepare import Prepared
 from loader.job.progress import Phase, Progress
 from loader.job.result import Result, Status, status_of
+from loader.job.retry import RetryBudget
 from loader.job.running import Running, Workload
 from loader.job.session_load import SessionLoad
 from loader.job.settings import Workflow
+from loader.job.starting import log_in_and_select
 
 __all__ = ["Load"]
-
-_WORKFLOWS: dict[Workflow, Callable[[Running], Workload]] = {
-    Workflow.SESSION: SessionLoad,
-    Workflow.ONE_REQUEST: OneRequestLoad,
-}
 
 # What a stop after the publish can only be noted for.
 _AFTERWARDS = {
@@ -43,8 +42,10 @@ _AFTERWARDS = {
 class Load:
     """Drives one load. ``result`` and ``progress`` can be read at any time, also after a failure.
 
-    Every end closes what the workflow opened and logs out; what goes wrong then is a warning, never
-    hides the reason of the end, and is given up after 20 seconds.
+    Most ends close what the workflow opened and log out; what goes wrong then is a warning, never
+    hides the reason of the end, and is given up after 20 seconds. After an end from which a later
+    process can go on, the upload session is left open, and the login to time out: a logout may take
+    the session with it.
     """
 
     def __init__(
@@ -56,11 +57,27 @@ class Load:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         journal: Steps | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
+        """Takes what it works with.
+
+        Args:
+            prepared: What to load.
+            connection: The server.
+            progress: Shows how far it is.
+            clock: Monotonic seconds.
+            sleep: Waits.
+            journal: Where its steps are written down; None: nowhere.
+            earlier: What earlier processes of its job have done; None: this is the first one.
+        """
         self._running = Running(
             prepared, connection, progress, clock=clock, sleep=sleep, journal=journal
         )
-        self._workload = _WORKFLOWS[prepared.settings.workflow](self._running)
+        self._workload: Workload = (
+            OneRequestLoad(self._running)
+            if prepared.settings.workflow is Workflow.ONE_REQUEST
+            else SessionLoad(self._running, earlier)
+        )
         self._connection = connection
         self._senders = prepared.stages.senders
         self._clock = clock
@@ -91,8 +108,7 @@ class Load:
             if self.progress.phase in _AFTERWARDS:
                 self._running.warn(_AFTERWARDS[self.progress.phase])
             else:
-                self.result.status = Status.INTERRUPTED
-                self.result.error = self._interrupted()
+                self._fail(self._interrupted())
             raise
         except Exception as error:  # noqa: BLE001 - nothing but the error tree leaves this room
             defect = Defect(f"a defect in mstr-loader: {type(error).__name__}: {error}")
@@ -100,20 +116,61 @@ class Load:
             self._fail(defect)
         finally:
             self.result.seconds = self._clock() - began
-            stopped_early = (
-                self.result.status is Status.INTERRUPTED
-                and self.progress.phase is not Phase.PUBLISHING
-            )
-            lost = self._workload.lost
-            if lost and (self.result.status is Status.FAILED or stopped_early):
-                self._running.warn(lost)
+            self._warn_of_loss()
             await self._running.note(lambda: self._running.journal.ended(self.result))
         return self.result
+
+    def drain(self) -> bool:
+        """Lets the PUTs under way end and begins nothing more: the gentle way to stop.
+
+        Returns:
+            Whether there are any, with whose end ``run`` comes to its own; otherwise its task is to
+            be cancelled, which stops at once.
+        """
+        return self._running.drain()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was guessed about the sources, in words."""
+        tables = self._running.prepared.tables
+        return [f"{table.name}: {note}" for table, source in tables for note in source.notes]
+
+    def stopped_at_once(self) -> None:
+        """Notes in the result that the process ends now, in the middle of whatever it was doing."""
+        if self.result.status in {Status.PUBLISHED, Status.UPLOADED}:
+            self._running.warn("stopped while the session was being closed")
+            return
+        self._fail(self._workload.stopped_at_once())
 
     def _fail(self, error: LoaderError) -> None:
         self.result.status = status_of(error)
         self.result.error = error
+        job = self.result.job
+        if job is not None and self._workload.leaves_open(error):
+            self._leave(job, error)
         error.hint = error.hint or self._way_on(error)
+
+    def _leave(self, job: str, error: LoaderError) -> None:
+        """Says how to go on with what is left."""
+        if self.result.status is Status.FAILED:
+            self.result.status = Status.INTERRUPTED
+        self.result.resume = command_of(job)
+        error.details["resume"] = self.result.resume
+        again = f"{self.result.resume} goes on where it stopped"
+        if error.hint and not is_passing(error):
+            return
+        if isinstance(error, OutcomeUnknown):
+            again = f"{self.result.resume} looks again"
+        error.hint = f"{again}; {error.hint}" if error.hint else again
+
+    def _warn_of_loss(self) -> None:
+        lost = self._workload.lost
+        stopped_early = (
+            self.result.status is Status.INTERRUPTED and self.progress.phase is not Phase.PUBLISHING
+        )
+        if lost and (self.result.status is Status.FAILED or stopped_early):
+            again = self.result.resume or "the same command again"
+            self._running.warn(f"{lost}; {again} fills it")
 
     async def _run(self) -> None:
         self.progress.phase = Phase.CONNECTING
@@ -121,26 +178,41 @@ class Load:
             client = await closing.enter_async_context(
                 Client(self._connection, concurrency=self._senders)
             )
-            await client.login()
-            closing.push_async_callback(self._running.close, "log out", client.logout)
+            # Does nothing without a login.
+            closing.push_async_exit(self._log_out_unless_left(client))
+            await self._log_in(client)
             # Left before the logout: a call of its own would look like an ended login.
             await closing.enter_async_context(KeepAlive(client))
-            await self._select_project(client)
             await self._workload.run(client, closing)
             self.progress.phase = Phase.CLOSING
+            if self.result.job is not None and self._workload.leaves_open(None):
+                self.result.resume = command_of(self.result.job)
 
-    async def _select_project(self, client: Client) -> None:
-        if self._connection.project is None:
-            names = ", ".join(project.name for project in await client.projects())
-            raise UsageError(
-                "no project was named", hint=f"--project NAME or MSTR_PROJECT; there are: {names}"
-            )
-        await client.select_project(self._connection.project)
+    def _log_out_unless_left(self, client: Client) -> Callable[..., Awaitable[None]]:
+        async def log_out(_kind: object, error: BaseException | None, _trace: object) -> None:
+            if not self._workload.leaves_open(error):
+                await self._running.close("log out", client.logout)
+
+        return log_out
+
+    async def _log_in(self, client: Client) -> None:
+        running = self._running
+        await log_in_and_select(
+            client,
+            self._connection,
+            budget=RetryBudget(running.settings.retries, running.settings.retry_deadline),
+            progress=self.progress,
+            clock=running.clock,
+            sleep=running.sleep,
+            draw=running.draw,
+        )
 
     def _way_on(self, error: LoaderError) -> str | None:
         """Returns a hint for an error that came without one."""
         if isinstance(error, OutcomeUnknown | UsageError):
             return None
+        if isinstance(error, Interrupted):
+            return "run the same command again to start over"
         if isinstance(error, Defect):
             return "nothing was published; --debug shows the traceback, which belongs in a report"
         if isinstance(error, SourceError):
@@ -152,7 +224,4 @@ class Load:
     def _interrupted(self) -> Interrupted:
         if self.progress.phase is Phase.PUBLISHING:
             return self._workload.stopped_in_publish()
-        return Interrupted(
-            "stopped before anything was published",
-            hint="run the same command again to start over",
-        )
+        return Interrupted("stopped before anything was published")

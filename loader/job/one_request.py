@@ -22,10 +22,13 @@ from loader.errors import (
     UsageError,
 )
 from loader.job.dataset import Target, dataset_named, find_dataset, namesakes
+from loader.job.gate import Gate
 from loader.job.outcome import may_have_happened
 from loader.job.progress import Phase, Progress
 from loader.job.publish import HOW_TO_CHECK
 from loader.job.result import Status
+from loader.job.retrier import Retrier, once
+from loader.job.retry import RetryBudget
 from loader.job.running import Running
 from loader.job.settings import UpdatePolicy
 from loader.job.table_ids import TableIds
@@ -59,12 +62,18 @@ class OneRequestLoad:
     """Creates a dataset with ``POST /api/datasets``, or updates one with ``PATCH``.
 
     Both publish by themselves, and neither is ever repeated: a server may have understood a request
-    whose answer was lost. All of the JSON is in memory before anything is sent, at most 50 MB.
+    whose answer was lost. The looks before them are. All of the JSON is in memory before anything
+    is sent, at most 50 MB.
 
     Source: one-request document.
     """
 
     lost: str | None = None
+
+    @staticmethod
+    def leaves_open(_error: BaseException | None, /) -> bool:
+        """Nothing is ever left: there is no session, and no journal."""
+        return False
 
     def __init__(self, running: Running) -> None:
         self._running = running
@@ -77,10 +86,13 @@ class OneRequestLoad:
 
     async def run(self, client: Client, _closing: AsyncExitStack, /) -> None:
         """Creates the dataset or updates it, and compares what came of it."""
-        target = await find_dataset(client, self._running.prepared.model, self._settings)
-        await self._running.check_keys(target.model if target else self._running.prepared.model)
+        call = self._retrier(client).call
+        model = self._running.prepared.model
+        target = await find_dataset(client, model, self._settings, call, sleep=self._running.sleep)
+        await self._running.check_keys(target.model if target else model)
         if target is None:
             self._check_create()
+            self._running.warn(*await namesakes(client, model.name, call))
             await self._create(client)
         else:
             self._result.dataset_id, self._result.dataset = target.id, target.name
@@ -88,11 +100,28 @@ class OneRequestLoad:
             self._running.warn(*target.warnings)
             await self._update(client, target)
 
+    def _retrier(self, client: Client) -> Retrier:
+        """Returns what repeats the looks before the request."""
+        running = self._running
+        clock, sleep = running.clock, running.sleep
+        budget = RetryBudget(self._settings.retries, self._settings.retry_deadline)
+        gate = Gate(client.session_timeout, limit=budget.deadline, clock=clock, sleep=sleep)
+        return Retrier(budget, gate, self._progress, clock=clock, sleep=sleep, draw=running.draw)
+
     def stopped_in_publish(self) -> Interrupted:
         """Returns what being stopped after the request was sent means."""
         return Interrupted(
             "stopped when the data was sent, before the server answered",
             hint=f"the server may go on and publish it; {HOW_TO_CHECK}",
+        )
+
+    @staticmethod
+    def stopped_at_once() -> Interrupted:
+        """Returns what the end of the process means."""
+        return Interrupted(
+            "stopped at once",
+            hint="a request that had been sent whole may still be carried out: check the dataset "
+            "before loading again",
         )
 
     # -- creating ----------------------------------------------------------------------------------
@@ -112,7 +141,6 @@ class OneRequestLoad:
 
     async def _create(self, client: Client) -> None:
         model = self._running.prepared.model
-        self._running.warn(*await namesakes(client, model.name))
         if self._policy is not UpdatePolicy.REPLACE:
             self._running.warn(
                 f"the dataset is new: its rows are stored as they are, and the policy "
@@ -148,7 +176,7 @@ class OneRequestLoad:
             await self._running.sleep(wait)
             # A look that fails tells nothing: the next one may do better.
             with contextlib.suppress(LoaderError):
-                found = await dataset_named(client, name, self._settings.folder_id)
+                found = await dataset_named(client, name, self._settings.folder_id, once)
                 if found and await client.row_count(found, self._table.name) == rows:
                     self._running.warn(
                         f"the answer to the request was lost ({cause.message}), but the dataset is "
@@ -229,7 +257,7 @@ class OneRequestLoad:
             kept.append(chunk)
 
         await self._running.pump(keep, gathered)
-        chunk = kept[0] if kept else Chunk(self._table.name, 1, 0, 0, (b"[]",), 2)
+        chunk = kept[0] if kept else Chunk(self._table.name, 1, 0, 0, 0, (b"[]",), 2)
         self._progress.rows_encoded = chunk.rows
         self._progress.encoded_bytes = chunk.json_bytes
         self._progress.chunks_cut = 1

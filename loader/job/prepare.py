@@ -23,7 +23,7 @@ from loader.planning import ChunkRules, MemoryPlan, plan_memory
 from loader.sources import Source, SourceOptions, open_tables
 from loader.units import MB, size
 
-__all__ = ["Prepared", "Sources", "prepare"]
+__all__ = ["Prepared", "Sources", "prepare", "share_out"]
 
 Sources = str | Sequence[str] | Mapping[str, Any] | Any
 """What can be loaded: ``PATH`` or ``TABLE=PATH`` texts, a mapping of tables, or an Arrow object."""
@@ -82,17 +82,7 @@ def prepare(sources: Sources, settings: LoadSettings, options: SourceOptions) ->
         SourceError: A source cannot be loaded.
     """
     check_rejects_file(settings)
-    one_request = settings.workflow is Workflow.ONE_REQUEST
-    rules = ChunkRules.one_request() if one_request else ChunkRules.of(settings.chunk_size)
-    # One thread encodes 50 MB in a second; more of them would only read further than is of use.
-    encoders = 1 if one_request else encoder_threads()
-    strict = one_request or settings.ordering is Ordering.STRICT
-    memory = plan_memory(
-        settings.memory or default_memory(),
-        rules,
-        concurrency=1 if strict else settings.concurrency,
-        encoders=encoders,
-    )
+    stages, memory = share_out(settings)
     opened = open_tables(sources, options)
     schemas = {table: source.schema for table, source in opened.items()}
     model = build_model(settings.dataset, schemas, settings.wishes)
@@ -107,23 +97,44 @@ def prepare(sources: Sources, settings: LoadSettings, options: SourceOptions) ->
     return Prepared(
         model=model,
         tables=tables,
-        stages=Stages(
-            orientation=Orientation.RECORDS if one_request else settings.orientation,
-            rules=rules,
-            json_budget=memory.json,
-            batch_bytes=BATCH_BYTES,
-            encoders=encoders,
-            senders=memory.concurrency,
-            window=_window(settings, memory.concurrency),
-            allow_empty=settings.allow_empty,
-        ),
+        stages=stages,
         memory=memory,
         settings=settings,
         warnings=(
-            *_chunk_warnings(rules),
+            *_chunk_warnings(stages.rules),
             *_key_warnings(model, settings),
         ),
     )
+
+
+def share_out(settings: LoadSettings) -> tuple[Stages, MemoryPlan]:
+    """Returns the sizes that a load works with, which no source has a say in.
+
+    Raises:
+        UsageError: The memory is too small for the chunks.
+    """
+    one_request = settings.workflow is Workflow.ONE_REQUEST
+    rules = ChunkRules.one_request() if one_request else ChunkRules.of(settings.chunk_size)
+    # One thread encodes 50 MB in a second; more of them would only read further than is of use.
+    encoders = 1 if one_request else encoder_threads()
+    strict = one_request or settings.ordering is Ordering.STRICT
+    memory = plan_memory(
+        settings.memory or default_memory(),
+        rules,
+        concurrency=1 if strict else settings.concurrency,
+        encoders=encoders,
+    )
+    stages = Stages(
+        orientation=Orientation.RECORDS if one_request else settings.orientation,
+        rules=rules,
+        json_budget=memory.json,
+        batch_bytes=BATCH_BYTES,
+        encoders=encoders,
+        senders=memory.concurrency,
+        window=_window(settings, memory.concurrency),
+        allow_empty=settings.allow_empty,
+    )
+    return stages, memory
 
 
 def _window(settings: LoadSettings, concurrency: int) -> int | None:

@@ -38,6 +38,7 @@ class Progress:
         encoded_bytes: JSON made.
         sent_bytes: JSON handed to the network (its base64 is a third larger).
         accepted_bytes: JSON accepted by the server.
+        earlier_bytes: What of that was sent by earlier processes of the job.
         chunks_cut: Chunks cut so far.
         chunks_accepted: Chunks accepted.
     """
@@ -52,11 +53,12 @@ class Progress:
     encoded_bytes: int = 0
     sent_bytes: int = 0
     accepted_bytes: int = 0
+    earlier_bytes: int = 0
     chunks_cut: int = 0
     chunks_accepted: int = 0
 
     def start_over(self) -> None:
         """Counts from 0 again what belongs to one pass over the source."""
         self.rows_encoded = self.rows_rejected = self.rows_accepted = 0
-        self.encoded_bytes = self.sent_bytes = self.accepted_bytes = 0
+        self.encoded_bytes = self.sent_bytes = self.accepted_bytes = self.earlier_bytes = 0
         self.chunks_cut = self.chunks_accepted = 0

@@ -23,7 +23,7 @@ from loader.errors import EmptySource, RejectsUnwritable, TooManyBadRows
 from loader.job.settings import BadRowLimit, LoadSettings, OnBadRow
 from loader.job.state import state_directory
 
-__all__ = ["Rejects", "check_rejects_file"]
+__all__ = ["Rejects", "check_rejects_file", "remove_rejects"]
 
 
 @dataclass(slots=True)
@@ -50,6 +50,7 @@ class Rejects:
         dataset: str,
         *,
         rows: int | None = None,
+        job: str | None = None,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         """Opens the book; no file is made before the first bad row.
@@ -59,13 +60,18 @@ class Rejects:
             dataset: The dataset's name, for the name of the file.
             rows: How many rows will be read, where that is known; whether bad ones are among them
                 does not matter.
-            now: The time, for the name of the file.
+            job: The job's id, for the name of the file.
+            now: The time, for the name of the file where there is no job.
         """
         self._policy = settings.on_bad_row
         self._limit = settings.max_bad_rows
         self._rows = rows
         self._shares: dict[str, _Share] = {}
-        self._file = _RejectsFile(settings.rejects_file, lambda: _default_path(dataset, now()))
+        self._file = _RejectsFile(
+            settings.rejects_file,
+            lambda: _path_of_job(job) if job else _path_of_load(dataset, now()),
+            replaces=settings.rejects_file is None and job is not None,
+        )
 
     def __repr__(self) -> str:
         return f"<Rejects {self.rejected} of {self.read} rows, {self._policy}, {self._file.path}>"
@@ -221,8 +227,40 @@ def _exists(path: Path) -> RejectsUnwritable:
     )
 
 
-def _default_path(dataset: str, now: dt.datetime) -> Path:
-    """Returns where rejects go: a new file for each load, in the state directory."""
+def remove_rejects(path: Path, began: dt.datetime) -> None:
+    """Takes away the file that an earlier process of a job wrote where the user had wished it.
+
+    Its rows will be judged once more. It was not there when the job began; what is older is not
+    the job's.
+
+    Args:
+        path: The file.
+        began: When the job began.
+
+    Raises:
+        RejectsUnwritable: It cannot be removed.
+    """
+    try:
+        if path.stat().st_mtime >= began.timestamp():
+            path.unlink()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise RejectsUnwritable(
+            f"the rejects file {path}, which this job has written before, cannot be begun anew: "
+            f"{error.strerror or error}",
+            hint="see to the rights of its directory",
+            rejects_file=str(path),
+        ) from error
+
+
+def _path_of_job(job: str) -> Path:
+    """Returns where the rejects of a job go: a file that every process of it finds again."""
+    return state_directory() / "rejects" / f"{job}.ndjson"
+
+
+def _path_of_load(dataset: str, now: dt.datetime) -> Path:
+    """Returns where those of a load without a job go: a new file for each."""
     name = re.sub(r"[^\w.-]+", "_", dataset).strip("._")[:_LONGEST_NAME] or "dataset"
     return state_directory() / "rejects" / f"{name}-{now:%Y%m%dT%H%M%S.%fZ}.ndjson"
 
@@ -241,9 +279,13 @@ class _RejectsFile:
         torn: Whether rows are missing in it, because it could not be written.
     """
 
-    def __init__(self, wanted: Path | None, default: Callable[[], Path]) -> None:
+    def __init__(
+        self, wanted: Path | None, default: Callable[[], Path], *, replaces: bool = False
+    ) -> None:
         self._wanted = wanted
         self._default = default
+        # By its name it belongs to the job: an earlier process of it has begun it.
+        self._replaces = replaces
         self._lock = threading.Lock()
         self._descriptor: int | None = None
         self._closed = False
@@ -300,6 +342,8 @@ class _RejectsFile:
             try:
                 if self._wanted is None:
                     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if self._replaces:
+                    path.unlink(missing_ok=True)
                 # Only the user's own eyes: it holds data.
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
                 self._descriptor = os.open(path, flags, 0o600)

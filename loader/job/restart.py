@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from loader.encode import Chunk
 from loader.errors import LoaderError, NotFound
+from loader.job.publish import SessionLost
 from loader.planning import ChunkRules
 from loader.units import MB, size
 
@@ -23,13 +24,14 @@ class StartOver(Exception):
 
     Attributes:
         reason: What made it necessary, in words: an error would hold on to its chunk.
-        rules: Where chunks are cut from now on; None: the upload session was lost, and its
-            successor gets the same chunks.
+        lost: Whether the server has lost the upload session, so that there is none to delete.
+        rules: Where chunks are cut from now on; None: where they were.
     """
 
-    def __init__(self, reason: str, rules: ChunkRules | None = None) -> None:
+    def __init__(self, reason: str, *, lost: bool = False, rules: ChunkRules | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.lost = lost
         self.rules = rules
 
     def let_go(self) -> None:
@@ -46,12 +48,14 @@ class Restarts:
         losses: Upload sessions that were lost.
         last_loss: What the server said the last time.
         too_large: Chunk sizes that were too large for the server, in the order they were tried.
+        reasons: What else made it necessary.
     """
 
     rereadable: bool
     losses: int = 0
     last_loss: str | None = None
     too_large: tuple[int, ...] = ()
+    reasons: tuple[str, ...] = ()
 
     def after_chunk(self, error: LoaderError, chunk: Chunk, rules: ChunkRules) -> StartOver | None:
         """Returns what follows from a chunk that could not be sent; None: the load has failed."""
@@ -61,7 +65,7 @@ class Restarts:
 
     def after_loss(self, error: LoaderError) -> StartOver | None:
         """Returns what follows when the server says that it knows no such upload session."""
-        if not isinstance(error, NotFound):
+        if not isinstance(error, NotFound | SessionLost):
             return None
         if not self.rereadable:
             error.add(
@@ -77,7 +81,7 @@ class Restarts:
             error.add(f"the server has lost {self.losses + 1} upload sessions of this load")
             error.hint = "nothing was published; does something end sessions on the server?"
             return None
-        return StartOver(error.message)
+        return StartOver(error.message, lost=True)
 
     def _after_too_large(
         self, error: LoaderError, chunk: Chunk, rules: ChunkRules
@@ -94,7 +98,7 @@ class Restarts:
                 f"nothing was published; run the load again with --chunk-size {_option(smaller)}"
             )
             return None
-        return StartOver(error.message, smaller)
+        return StartOver(error.message, rules=smaller)
 
     def note(self, again: StartOver, rules: ChunkRules) -> None:
         """Counts a pass that has ended: once, however many chunks were under way when it did.
@@ -103,15 +107,17 @@ class Restarts:
             again: Why.
             rules: Those that it had.
         """
-        if again.rules is None:
+        if again.lost:
             self.losses += 1
             self.last_loss = again.reason
-        else:
+        elif again.rules is not None:
             self.too_large = (*self.too_large, rules.target)
+        else:
+            self.reasons = (*self.reasons, again.reason)
 
     def warnings(self, rules: ChunkRules) -> list[str]:
         """Returns what the user should know; ``rules`` are those of the last pass."""
-        warnings = []
+        warnings = [f"everything was sent again: {reason}" for reason in self.reasons]
         if self.last_loss is not None:
             times = "once" if self.losses == 1 else f"{self.losses} times"
             warnings.append(

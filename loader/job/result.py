@@ -6,17 +6,27 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any
 
-from loader.errors import Interrupted, LoaderError, OutcomeUnknown, VerificationFailed
+from loader.errors import (
+    Blocked,
+    Interrupted,
+    LoaderError,
+    OutcomeUnknown,
+    Recovery,
+    VerificationFailed,
+)
 
 __all__ = ["Result", "Status", "TableResult", "status_of"]
 
+
+OUT_OF_RETRIES = 6
+"""The exit code of a load that gave up, but can go on."""
 
 REJECTED_ROWS = 7
 """The exit code of a load that ended well, but left rows out."""
 
 
 class Status(enum.StrEnum):
-    """How a load ended."""
+    """How a load ended; what is ``interrupted`` or ``uploaded`` can go on."""
 
     PUBLISHED = "published"
     UPLOADED = "uploaded"
@@ -82,6 +92,7 @@ class Result:
         retries: PUTs sent again.
         warnings: What the user should know though the load went on.
         error: Why it failed.
+        resume: The command that goes on with a load that stopped; None: there is none.
     """
 
     status: Status = Status.FAILED
@@ -94,6 +105,7 @@ class Result:
     retries: int = 0
     warnings: list[str] = field(default_factory=list)
     error: LoaderError | None = None
+    resume: str | None = None
 
     @property
     def rows(self) -> int:
@@ -114,7 +126,8 @@ class Result:
     def exit_code(self) -> int:
         """The exit code of the command line."""
         if self.error:
-            return self.error.exit_code
+            later = self.error.recovery is not Recovery.NONE or isinstance(self.error, Blocked)
+            return OUT_OF_RETRIES if self.resume and later else self.error.exit_code
         return REJECTED_ROWS if any(table.rejected for table in self.tables) else 0
 
     def as_dict(self) -> dict[str, Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from loader.api import Client, Connection
 from loader.encode import Chunk
 from loader.errors import Interrupted, LoaderError, VerificationFailed
+from loader.job.cuts import Cut
 from loader.job.dataset import Target
 from loader.job.journal import Steps, Unjournalled
 from loader.job.keys import check_keys
@@ -22,12 +23,15 @@ from loader.job.prepare import Prepared
 from loader.job.progress import Phase, Progress
 from loader.job.rejects import Rejects
 from loader.job.result import Result, TableResult
-from loader.job.settings import UpdatePolicy
+from loader.job.settings import OnBadRow, UpdatePolicy
 from loader.job.verify import SentTable, count_before, verify
 from loader.model import DatasetModel
-from loader.planning import ChunkRules
+from loader.planning import ChunkRules, block_bytes
+from loader.units import size
 
 __all__ = ["Running", "Workload"]
+
+NO_CUTS: Final[Mapping[str, Sequence[Cut]]] = {}
 
 # A server that is gone must not keep a failed load from ending.
 CLOSING_TIMEOUT = 20.0
@@ -35,6 +39,9 @@ CLOSING_TIMEOUT = 20.0
 
 class Workload(Protocol):
     """The part of a load that the workflow decides: from the project to the published data."""
+
+    def leaves_open(self, error: BaseException | None, /) -> bool:
+        """Whether an end leaves everything as it is, for a later process to go on."""
 
     @property
     def lost(self) -> str | None:
@@ -45,6 +52,9 @@ class Workload(Protocol):
 
     def stopped_in_publish(self) -> Interrupted:
         """Returns what being stopped in the middle of the publish means."""
+
+    def stopped_at_once(self) -> Interrupted:
+        """Returns what the end of the process, in the middle of whatever is done, means."""
 
 
 class Running:
@@ -90,6 +100,8 @@ class Running:
         rate = self.settings.max_rate
         self._throttle = Throttle(rate, clock=clock, sleep=sleep) if rate else None
         self._rejects: Rejects | None = None
+        self._pipeline: Pipeline | None = None
+        self._drained = asyncio.Event()
         self._pumped: list[str] = []
 
     def fit(self, target: Target) -> None:
@@ -138,24 +150,110 @@ class Running:
         """Adds to the warnings of the result."""
         self.result.warnings += warnings
 
-    async def pump(self, send: Send, progress: Progress) -> None:
+    def too_large(self, json_bytes: int) -> str | None:
+        """Returns why a chunk of that size cannot be made within the memory; None: it can."""
+        stages = self.prepared.stages
+        if json_bytes + (stages.encoders + 1) * block_bytes(stages.rules) <= stages.json_budget:
+            return None
+        return (
+            f"--memory leaves {size(stages.json_budget)} for JSON, and a chunk of before has "
+            f"{size(json_bytes)}"
+        )
+
+    def count_earlier(self, cuts: Mapping[str, Sequence[Cut]], rejected: Mapping[str, int]) -> None:
+        """Counts what earlier processes of the job have done.
+
+        Args:
+            cuts: Their chunks, by table.
+            rejected: Rows that they left out of what they uploaded whole.
+        """
+        for table, found in cuts.items():
+            for cut in found:
+                if cut.accepted:
+                    self._count(table, cut.rows, cut.json_bytes)
+                    self.progress.chunks_accepted += 1
+                    self.progress.rows_accepted += cut.rows
+                    self.progress.accepted_bytes += cut.json_bytes
+                    self.progress.earlier_bytes += cut.json_bytes
+        for table, rows in rejected.items():
+            self.share(table).rejected = rows
+        self._pumped = [
+            f"table {table!r}: {rows:,} rows were left out when it was uploaded"
+            for table, rows in rejected.items()
+        ]
+        self.warn(*self._pumped)
+
+    def cut_by(self, rules: ChunkRules) -> None:
+        """Cuts chunks by other rules from now on."""
+        self.prepared = replace(self.prepared, stages=replace(self.prepared.stages, rules=rules))
+
+    async def pump(
+        self, send: Send, progress: Progress, cuts: Mapping[str, Sequence[Cut]] = NO_CUTS
+    ) -> None:
         """Sends the rows of all tables through the stages of the pipeline.
 
         When it returns, the bad rows are few enough and written down: the good ones may be
         published.
+
+        Args:
+            send: Sends a chunk.
+            progress: Counts.
+            cuts: The chunks that an earlier process has cut, by table.
+
+        Raises:
+            Interrupted: It was drained.
+            LoaderError: Reading, encoding or sending failed.
         """
-        rejects = Rejects(self.settings, self.prepared.model.name, rows=self.prepared.rows)
+        rejects = Rejects(
+            self.settings,
+            self.prepared.model.name,
+            rows=self.prepared.rows,
+            job=self.journal.job,
+        )
         self._rejects = rejects
-        pipeline = Pipeline(self.prepared.stages, progress, send, rejects)
+        # Rows that may be left out are judged, counted and written down by one process.
+        reread = self.settings.on_bad_row is not OnBadRow.FAIL
+        pipeline = Pipeline(self.prepared.stages, progress, send, rejects, cuts, reread=reread)
+        self._pipeline = pipeline
         try:
             await pipeline.run(self.prepared.tables)
             await rejects.finish()
         finally:
+            self._pipeline = None
             for table in self.result.tables:
                 table.rejected = rejects.rejected_of(table.name)
             self._pumped = [*pipeline.warnings(), *rejects.warnings()]
             self.warn(*self._pumped)
             await rejects.close()
+
+    @property
+    def draining(self) -> bool:
+        """Whether what is under way is the last to be sent."""
+        return self._drained.is_set()
+
+    def drain(self) -> bool:
+        """Lets the PUTs under way end, and begins nothing more; no failed one is repeated.
+
+        Returns:
+            Whether there are any: ``pump`` ends with them. Otherwise the load is to be cancelled.
+        """
+        if self._pipeline is None or not self._pipeline.drain():
+            return False
+        self._drained.set()
+        return True
+
+    async def pause(self, seconds: float) -> None:
+        """Waits before something is repeated, but not longer than anything is to be repeated."""
+        tasks = [
+            asyncio.ensure_future(self.sleep(seconds)),
+            asyncio.ensure_future(self._drained.wait()),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def start_over(self, rules: ChunkRules | None) -> None:
         """Forgets what became of the rows so far: all of them will be read and sent again.
@@ -177,9 +275,7 @@ class Running:
         if self._rejects is not None:
             await self._rejects.discard()
         if rules is not None:
-            self.prepared = replace(
-                self.prepared, stages=replace(self.prepared.stages, rules=rules)
-            )
+            self.cut_by(rules)
 
     async def on_slice(self, size: int) -> None:
         """Counts base64 that was handed to the network, and holds it to the rate."""
@@ -194,10 +290,13 @@ class Running:
 
     def accepted(self, chunk: Chunk) -> None:
         """Counts what the server has said yes to."""
-        share = self.share(chunk.table)
-        share.rows += chunk.rows
+        self._count(chunk.table, chunk.rows, chunk.json_bytes)
+
+    def _count(self, table: str, rows: int, json_bytes: int) -> None:
+        share = self.share(table)
+        share.rows += rows
         share.chunks += 1
-        share.json_bytes += chunk.json_bytes
+        share.json_bytes += json_bytes
 
     async def count_before(self, client: Client, target: Target) -> Mapping[str, int | None]:
         """Counts the rows of the tables whose policy keeps some, for the comparison at the end."""
@@ -212,10 +311,35 @@ class Running:
             return {}
         return await count_before(client, target.id, tables, clock=self.clock)
 
+    def sent(self, before: Mapping[str, int | None]) -> Sequence[SentTable]:
+        """Returns what was sent of each table.
+
+        Args:
+            before: The rows that tables had before.
+        """
+        return [
+            SentTable(
+                table.name, self.settings.policy_of(table.name), table.rows, before.get(table.name)
+            )
+            for table in self.result.tables
+        ]
+
     async def verify(
-        self, client: Client, dataset_id: str, before: Mapping[str, int | None]
+        self,
+        client: Client,
+        dataset_id: str,
+        before: Mapping[str, int | None],
+        *,
+        later: bool = False,
     ) -> None:
         """Compares what the server counts with what was sent, unless the user wants no comparison.
+
+        Args:
+            client: Logged in, with a project.
+            dataset_id: The published dataset.
+            before: The rows that tables had before.
+            later: Whether an earlier process has published it: another load may have come since,
+                and a difference is no more than a warning.
 
         Raises:
             VerificationFailed: A table that was replaced has other rows than were sent.
@@ -223,15 +347,14 @@ class Running:
         if not self.settings.verify:
             return
         self.progress.phase = Phase.VERIFYING
-        sent = [
-            SentTable(
-                table.name, self.settings.policy_of(table.name), table.rows, before.get(table.name)
-            )
-            for table in self.result.tables
-        ]
-        findings = await verify(client, dataset_id, sent, clock=self.clock, sleep=self.sleep)
+        findings = await verify(
+            client, dataset_id, self.sent(before), clock=self.clock, sleep=self.sleep
+        )
         failures = [one for one in findings.values() if isinstance(one, VerificationFailed)]
         self.warn(*(one for one in findings.values() if isinstance(one, str)))
+        if later:
+            self.warn(*(f"{one.message}; another load may have come since" for one in failures))
+            return
         self.warn(*(failure.message for failure in failures[1:]))
         if failures:
             # Noted at once: a signal while the session is being closed must not hide it.

@@ -2,216 +2,296 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from loader.api import Client, PublishStatus, UploadTable
+from loader.api import Client
 from loader.errors import (
     ApiError,
+    Blocked,
     Interrupted,
-    LoaderError,
     NotFound,
     PublishFailed,
-    Refused,
+    SourceChanged,
     Unreachable,
 )
+from loader.job.course import Course
 from loader.job.dataset import Target, resolve_dataset
+from loader.job.earlier import Earlier, Kept
+from loader.job.ends import command_of, is_passing
 from loader.job.gate import Gate
-from loader.job.outcome import may_have_happened
+from loader.job.journal.states import JobState
+from loader.job.known import known_dataset
 from loader.job.progress import Phase
-from loader.job.publish import publish_and_wait
+from loader.job.publishing import Publishing
 from loader.job.restart import Restarts, StartOver
 from loader.job.result import Status
 from loader.job.retrier import Retrier
 from loader.job.retry import RetryBudget
 from loader.job.running import Running
 from loader.job.upload import Upload
+from loader.job.upload_sessions import UploadSessions
 
 __all__ = ["SessionLoad"]
-
-_EMPTIED = (
-    "the dataset is empty: --overwrite had re-created its definition, and its new data was not "
-    "published; run the same command again to fill it"
-)
-
-_BLOCKED = (
-    "a dataset takes one upload session at a time: another load may be running, or may have died "
-    "without deleting its own, which ends when its login times out"
-)
 
 _CLOSING_BUDGET = RetryBudget(retries=2, deadline=5.0)
 """What deleting an upload session at the end may cost: it ends by itself one day."""
 
 
 class SessionLoad:
-    """Fills a dataset through an upload session, which every end deletes."""
+    """Fills a dataset through an upload session.
 
-    def __init__(self, running: Running) -> None:
+    Every end deletes the session, but for those after which a later process can go on.
+    """
+
+    def __init__(self, running: Running, earlier: Earlier | None = None) -> None:
+        """Takes what it works with.
+
+        Args:
+            running: The load.
+            earlier: What earlier processes of its job have done; None: this is the first one.
+        """
         self._running = running
         self._settings = running.settings
         self._result = running.result
         self._progress = running.progress
+        self._earlier = earlier
+        self._resumed = earlier is not None
+        away = earlier is not None and running.journal.once is None
+        # A source that was read only once never comes back.
+        self._unreadable = earlier.unreadable if earlier and away else None
         self._restarts = Restarts(
             rereadable=all(source.rereadable for _, source in running.prepared.tables)
         )
         self._upload: Upload | None = None
-        self._emptied = False
-        self._session_deleted = False
-        self._new_logins = 0
+        self._known = self._uploaded = self._emptied = self._was_published = False
+        if earlier is not None:
+            self._count(earlier)
+
+    def _count(self, earlier: Earlier) -> None:
+        """Begins with what is done already, so that every end tells of the whole job."""
+        if earlier.dataset is not None:
+            self._result.dataset_id, self._result.dataset = earlier.dataset.id, earlier.dataset.name
+        if earlier.kept is not None:
+            rejected = earlier.rejected if earlier.is_uploaded else {}
+            self._running.count_earlier(earlier.kept.cuts, rejected)
 
     @property
     def lost(self) -> str | None:
         """What an overwrite has taken away already."""
-        return _EMPTIED if self._emptied else None
+        return (
+            "the dataset is empty: --overwrite had re-created its definition, and its new data was "
+            "not published"
+            if self._emptied
+            else None
+        )
+
+    def leaves_open(self, error: BaseException | None) -> bool:
+        """Whether a later process can go on where an end leaves the load."""
+        if self._result.status is Status.PUBLISHED:
+            return False
+        if not self._known:
+            # What earlier processes have left is as it was.
+            return self._resumed
+        journal = self._running.journal
+        if journal.job is None:
+            return False
+        if error is None:
+            return self._result.status is Status.UPLOADED
+        if self._resumed and isinstance(error, Blocked | SourceChanged):
+            # In the way is a session that was opened when the process died, and that nobody knows;
+            # or the source may come back.
+            return True
+        return (journal.once is None or self._uploaded) and is_passing(error)
+
+    def stopped_in_publish(self) -> Interrupted:
+        """Returns what being stopped in the middle of the publish means."""
+        return Interrupted(
+            "stopped while the data was being published",
+            hint="the server may go on with it: check the dataset before loading again",
+        )
+
+    def stopped_at_once(self) -> Interrupted:
+        """Returns what the end of the process means."""
+        if self.leaves_open(Interrupted("")):
+            return Interrupted("stopped at once")
+        return Interrupted(
+            "stopped at once: the upload session is left to the server",
+            hint="it ends when its login times out; until then the server may refuse another "
+            "load into this dataset",
+        )
 
     async def run(self, client: Client, closing: AsyncExitStack, /) -> None:
         """Finds or makes the dataset, uploads, publishes and verifies."""
         running = self._running
-        target = await resolve_dataset(
-            client, running.prepared.model, self._settings, running.check_keys
-        )
+        budget = RetryBudget(self._settings.retries, self._settings.retry_deadline)
+        retrier = self._retrier(client, budget)
+        target = await self._find(client, retrier)
         closing.push_async_exit(self._discard_unless_used(client, target))
         self._result.dataset_id, self._result.dataset = target.id, target.name
         running.fit(target)
-        await running.journal.dataset_known(target, self._settings.folder_id)
+        earlier = self._earlier
+        if earlier is None or earlier.dataset is None:
+            await running.journal.dataset_known(target, self._settings.folder_id)
+        self._known = True
         running.warn(*target.warnings)
         self._emptied = target.emptied
-        before = await running.count_before(client, target)
-        closing.push_async_callback(
-            running.close, "delete the upload session", lambda: self._delete_session(client, target)
-        )
-        retrier = self._retrier(
-            client, RetryBudget(self._settings.retries, self._settings.retry_deadline)
-        )
+        before = earlier.before if earlier else None
+        if before is None:
+            before = await running.count_before(client, target)
+        sessions = UploadSessions(running, client, target)
+        course = Course(client, target, retrier, sessions, before)
+        closing.push_async_exit(self._delete_unless_left(course))
         try:
-            while not await self._passes(client, target, retrier, before):
+            while not await self._passes(course):
                 pass
         finally:
-            self._warn_of_repeats(client)
-        if self._settings.publish:
-            await running.verify(client, target.id, before)
+            self._warn_of_repeats(course)
+        if self._result.status is Status.PUBLISHED:
+            await running.verify(client, target.id, before, later=self._was_published)
         else:
             running.warn(
-                "not published, as asked: what was uploaded is discarded, a new dataset too"
+                f"not published, as asked: {command_of(job)} publishes it, "
+                f"mstr-loader cancel {job} discards it"
+                if (job := running.journal.job)
+                else "not published, as asked: what was uploaded is discarded"
             )
+
+    async def _find(self, client: Client, retrier: Retrier) -> Target:
+        """Returns the dataset, which an earlier process of the job may have found or made."""
+        running, earlier = self._running, self._earlier
+        if earlier is not None and earlier.dataset is not None:
+            found = await known_dataset(client, running.prepared, earlier, retrier.call)
+            if found is not None:
+                return found
+            running.warn(
+                f"the dataset {earlier.dataset.id}, which this job had created, is gone: "
+                "everything is sent again"
+            )
+            self._earlier = None
+            await running.start_over(None)
+        return await resolve_dataset(
+            client,
+            running.prepared.model,
+            self._settings,
+            running.check_keys,
+            retrier.call,
+            sleep=running.sleep,
+        )
 
     def _retrier(self, client: Client, budget: RetryBudget) -> Retrier:
         running = self._running
-        clock, sleep = running.clock, running.sleep
+        clock, sleep = running.clock, running.pause
         # Any call that needs the login would do: this one changes nothing, and renews the login.
         gate = Gate(client.session_timeout, limit=budget.deadline, clock=clock, sleep=sleep)
-        return Retrier(budget, gate, self._progress, clock=clock, sleep=sleep, draw=running.draw)
+        return Retrier(
+            budget,
+            gate,
+            self._progress,
+            clock=clock,
+            sleep=sleep,
+            draw=running.draw,
+            stopping=lambda: running.draining,
+        )
 
-    async def _passes(
-        self,
-        client: Client,
-        target: Target,
-        retrier: Retrier,
-        before: Mapping[str, int | None],
-    ) -> bool:
+    # -- one pass over the source ------------------------------------------------------------------
+
+    async def _passes(self, course: Course) -> bool:
         """Sends and publishes everything; returns False when that has to begin again."""
-        journal = self._running.journal
+        running, earlier, self._earlier = self._running, self._earlier, None
+        stage = earlier.stage if earlier else JobState.CREATED
+        kept = earlier.kept if earlier else None
         try:
-            session = await self._open_session(client, target, retrier)
-            self._upload = Upload(
-                self._running,
-                client,
-                target,
-                session,
-                retrier=retrier,
-                restarts=self._restarts,
-            )
-            await journal.session_opened(session, self._running.prepared.stages.rules.target)
-            self._progress.phase = Phase.LOADING
-            await self._running.pump(self._upload.send, self._progress)
-            await journal.uploaded()
+            if earlier is not None and kept is not None:
+                self._take_up(course, kept, whole=earlier.is_uploaded)
+            if stage is JobState.PUBLISHED:
+                self._result.status = Status.PUBLISHED
+                self._was_published = True
+                return True
+            if stage is JobState.PUBLISHING:
+                await self._publishing(course).run(self._session, resumed=True)
+                return True
+            if not self._uploaded:
+                await self._send_all(course, kept)
             if self._settings.publish:
-                await journal.publishing(before)
-                await self._publish(client, target, session, retrier)
+                await running.journal.publishing(course.before)
+                await self._publishing(course).run(self._session)
             else:
                 self._result.status = Status.UPLOADED
         except StartOver as again:
             again.let_go()
-            await self._start_over(client, target, retrier, again)
+            await self._start_over(course, again)
             return False
         except NotFound:
             self._upload = None  # there is nothing left to delete
-            await self._running.note(journal.session_ended)
+            await running.note(running.journal.session_ended)
             raise
         return True
 
-    async def _start_over(
-        self, client: Client, target: Target, retrier: Retrier, again: StartOver
-    ) -> None:
+    def _take_up(self, course: Course, kept: Kept, *, whole: bool) -> None:
+        """Goes on with the upload session of an earlier process.
+
+        Raises:
+            StartOver: It is of no use but to be deleted.
+        """
+        if kept.session is not None:
+            self._upload = self._upload_into(course, kept.session)
+        self._uploaded = whole
+        reason = kept.given_up
+        if reason is None and not whole:
+            reason = self._running.too_large(kept.largest_missing)
+        if reason is not None:
+            raise StartOver(reason)
+        self._running.cut_by(kept.rules)
+        if self._upload is not None:
+            self._upload.doubt(kept.cuts)
+
+    async def _send_all(self, course: Course, kept: Kept | None) -> None:
+        """Sends what the upload session lacks."""
+        running = self._running
+        if self._upload is None:
+            session = await course.sessions.open(course.retrier)
+            self._upload = self._upload_into(course, session)
+            await running.journal.session_opened(session, running.prepared.stages.rules.target)
         self._progress.phase = Phase.LOADING
+        await running.pump(self._upload.send, self._progress, kept.cuts if kept else {})
+        self._uploaded = True
+        tables = running.result.tables
+        await running.journal.uploaded({one.name: one.rejected for one in tables if one.rejected})
+
+    @property
+    def _session(self) -> str | None:
+        return None if self._upload is None else self._upload.session
+
+    def _publishing(self, course: Course) -> Publishing:
+        return Publishing(self._running, course, self._restarts, self._unreadable)
+
+    def _upload_into(self, course: Course, session: str) -> Upload:
+        return Upload(
+            self._running,
+            course.client,
+            course.target,
+            session,
+            retrier=course.retrier,
+            restarts=self._restarts,
+        )
+
+    async def _start_over(self, course: Course, again: StartOver) -> None:
+        self._progress.phase = Phase.LOADING
+        self._uploaded = False
         self._restarts.note(again, self._running.prepared.stages.rules)
         await self._running.start_over(again.rules)
         upload, self._upload = self._upload, None
-        if again.rules is None or upload is None:
+        if again.lost or upload is None:
             return
         try:
-            await retrier.call(lambda: client.delete_upload_session(target.id, upload.session))
-        except NotFound:
-            pass  # an attempt whose answer was lost has deleted it
+            await course.sessions.delete(upload.session, course.retrier)
         except BaseException:
             self._upload = upload
             raise
 
-    def stopped_in_publish(self) -> Interrupted:
-        """Returns what being stopped in the middle of the publish means."""
-        deleted = "the upload session was deleted, which cancels a publish that had not ended"
-        open_ = "the upload session could not be deleted, and the publish may go on"
-        return Interrupted(
-            "stopped while the data was being published",
-            hint=f"{deleted if self._session_deleted else open_}; "
-            "check the dataset before loading again",
-        )
-
-    async def _open_session(self, client: Client, target: Target, retrier: Retrier) -> str:
-        """Opens an upload session.
-
-        Where an answer was lost, a session may be open whose id nobody knows, and which keeps
-        others out. It ends with the login that opened it.
-        """
-        unanswered = False
-
-        def note(failure: LoaderError) -> None:
-            nonlocal unanswered
-            unanswered = unanswered or may_have_happened(failure)
-
-        async def attempt() -> str:
-            return await client.open_upload_session(target.id, self._upload_tables())
-
-        try:
-            return await retrier.call(attempt, on_retry=note)
-        except Refused as error:
-            if not unanswered:
-                error.hint = error.hint or _BLOCKED
-                raise
-        await client.log_in_again()
-        self._new_logins += 1
-        try:
-            return await retrier.call(attempt)
-        except Refused as error:
-            error.hint = error.hint or (
-                "the answer to an earlier attempt of this load was lost, and may have left an "
-                f"upload session open; {_BLOCKED}"
-            )
-            raise
-
-    def _upload_tables(self) -> list[UploadTable]:
-        return [
-            UploadTable(
-                name=table.name,
-                update_policy=self._settings.policy_of(table.name),
-                orientation=self._settings.orientation,
-                column_headers=table.column_names,
-            )
-            for table in self._running.prepared.model.tables
-        ]
-
-    def _warn_of_repeats(self, client: Client) -> None:
-        ended = client.logins - 1 - self._new_logins
+    def _warn_of_repeats(self, course: Course) -> None:
+        ended = course.client.logins - 1 - course.sessions.new_logins
         if ended > 0:
             self._running.warn(f"the login ended {ended} times and was renewed")
         self._running.warn(*self._restarts.warnings(self._running.prepared.stages.rules))
@@ -221,41 +301,7 @@ class SessionLoad:
                 "server that does not replace an index by its repetition has their rows twice"
             )
 
-    def _on_trouble(self, trouble: str | None) -> None:
-        self._progress.trouble = trouble
-
-    async def _publish(
-        self, client: Client, target: Target, session: str, retrier: Retrier
-    ) -> None:
-        self._progress.phase = Phase.PUBLISHING
-
-        async def attempt() -> PublishStatus:
-            return await publish_and_wait(
-                client,
-                target.id,
-                session,
-                timeout=self._settings.publish_timeout,
-                on_trouble=self._on_trouble,
-                clock=self._running.clock,
-                sleep=self._running.sleep,
-            )
-
-        try:
-            # What may be repeated comes out of it only where the publish surely was not started.
-            status = await retrier.call(attempt)
-        except NotFound as error:
-            # The same: the session had gone before it.
-            again = self._restarts.after_loss(error)
-            if again is None:
-                raise
-            raise again from None
-        self._result.status = Status.PUBLISHED
-        # Before the session is deleted: afterwards the server could not be asked any more.
-        await self._running.note(self._running.journal.published)
-        if not self._result.rows:
-            self._running.warn(
-                f"no rows were sent; the server answered: status {status.code} {status.message}"
-            )
+    # -- ends --------------------------------------------------------------------------------------
 
     def _discard_unless_used(
         self, client: Client, target: Target
@@ -268,7 +314,8 @@ class SessionLoad:
                 isinstance(error, PublishFailed) and error.details["known"]
             )
             unpublished = self._progress.phase is not Phase.PUBLISHING or refused
-            if target.created and unpublished and self._result.status is not Status.PUBLISHED:
+            unused = unpublished and self._result.status is not Status.PUBLISHED
+            if target.created and unused and not self.leaves_open(error):
                 await self._running.close(
                     "delete the new dataset", lambda: self._delete(client, target)
                 )
@@ -280,26 +327,21 @@ class SessionLoad:
         self._result.dataset_id = None
         await self._running.note(self._running.journal.dataset_deleted)
 
-    async def _delete_session(self, client: Client, target: Target) -> None:
+    def _delete_unless_left(self, course: Course) -> Callable[..., Awaitable[None]]:
+        """Returns the exit that ends the upload session, if no later process can use it."""
+
+        async def end(_kind: object, error: BaseException | None, _trace: object) -> None:
+            if not self.leaves_open(error):
+                await self._running.close(
+                    "delete the upload session", lambda: self._delete_session(course)
+                )
+
+        return end
+
+    async def _delete_session(self, course: Course) -> None:
         if self._upload is None:
             return
-        session = self._upload.session
-        failed = False
-
-        def note(_: LoaderError) -> None:
-            nonlocal failed
-            failed = True
-
-        budget = RetryBudget(
-            min(_CLOSING_BUDGET.retries, self._settings.retries), _CLOSING_BUDGET.deadline
-        )
-        try:
-            await self._retrier(client, budget).call(
-                lambda: client.delete_upload_session(target.id, session), on_retry=note
-            )
-        except NotFound:
-            if not failed:
-                await self._running.note(self._running.journal.session_ended)
-                raise
-        self._session_deleted = True
+        retries = min(_CLOSING_BUDGET.retries, self._settings.retries)
+        budget = RetryBudget(retries, _CLOSING_BUDGET.deadline)
+        await course.sessions.delete(self._upload.session, self._retrier(course.client, budget))
         await self._running.note(self._running.journal.session_ended)

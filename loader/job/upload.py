@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from loader.api import Client
 from loader.encode import Chunk
 from loader.errors import LoaderError, Refused
+from loader.job.cuts import Cut
 from loader.job.dataset import Target
+from loader.job.journal.tables import OtherChunk
 from loader.job.outcome import may_have_happened
-from loader.job.restart import Restarts
+from loader.job.restart import Restarts, StartOver
 from loader.job.retrier import Retrier
 from loader.job.running import Running
 
@@ -45,6 +49,11 @@ class Upload:
         self.session = session
         self.doubtful: set[tuple[str, int]] = set()
 
+    def doubt(self, cuts: Mapping[str, Sequence[Cut]]) -> None:
+        """Takes note of chunks that an earlier process may have sent, and never knew of it."""
+        for table, found in cuts.items():
+            self.doubtful |= {(table, cut.index) for cut in found if not cut.accepted}
+
     async def send(self, chunk: Chunk) -> None:
         """Sends a chunk, with identical bytes as often as it takes.
 
@@ -77,7 +86,15 @@ class Upload:
             if may_have_happened(failure):
                 self.doubtful.add((chunk.table, chunk.index))
 
-        await self._running.journal.planned(chunk)
+        try:
+            if await self._running.journal.planned(chunk):
+                self._running.accepted(chunk)
+                return
+        except OtherChunk:
+            raise StartOver(
+                f"chunk {chunk.index} of table {chunk.table!r} has other bytes now than when the "
+                "job began"
+            ) from None
         try:
             await self._retrier.call(put, on_retry=doubt)
         except LoaderError as error:

@@ -18,7 +18,7 @@ from loader.errors import UsageError
 from loader.job.journal.fingerprint import TableFingerprint, fingerprints
 from loader.job.prepare import Prepared, Sources
 from loader.model import DatasetModel
-from loader.sources import redacted
+from loader.sources import redacted, rooted
 
 __all__ = [
     "ColumnRecord",
@@ -56,7 +56,7 @@ class NamedSource:
     """A source as the user named it.
 
     Attributes:
-        text: ``PATH``, ``TABLE=PATH``, or a URI without its secrets.
+        text: ``PATH``, ``TABLE=PATH``, or a URI without its secrets; local paths are absolute.
         table: The table that a mapping of tables named it for; None: it stood in a list.
         whole: Whether the text is all that is needed to find it again: no secret was taken out,
             and it is no data in memory.
@@ -190,7 +190,6 @@ class JobDescription:
 
     Attributes:
         sources: As the user named them.
-        directory: What relative paths among them are relative to; None: it was gone.
         options: Those of the load (``LoadOptions``) in values that JSON has; paths are absolute.
         mapping: The text of the mapping file, which may have changed since.
         server: The connection.
@@ -199,7 +198,6 @@ class JobDescription:
     """
 
     sources: tuple[NamedSource, ...]
-    directory: str | None
     options: dict[str, Any]
     mapping: str | None
     server: ServerRecord
@@ -224,7 +222,6 @@ class JobDescription:
         mapping = prepared.settings.wishes.mapping
         return cls(
             sources=tuple(_named(sources)),
-            directory=_directory(),
             options={name: _option(name, value) for name, value in options.items()},
             mapping=None if mapping is None else mapping.text,
             server=ServerRecord.of(connection, local=local),
@@ -257,7 +254,8 @@ class JobDescription:
             raise UsageError(
                 "the journal keeps no secrets, so these sources have to be named again: "
                 + ", ".join(self.unnamed),
-                hint="name all sources of the job as they were named the first time",
+                hint="name all sources of the job, each with --source SOURCE, as they were named "
+                "the first time",
                 sources=list(self.unnamed),
             )
         if any(source.table is None for source in self.sources):
@@ -278,19 +276,17 @@ def _named(sources: Sources) -> list[NamedSource]:
 
 
 def _each(thing: Any, table: str | None) -> list[NamedSource]:
-    """Returns a path, each of several paths, or for anything else a note that it was in memory."""
+    """Returns a path, each of several paths, or for anything else a note that it was in memory.
+
+    Args:
+        thing: What stands for a table, or for all of them.
+        table: The table; None: the texts may name it.
+    """
     paths = list(thing) if isinstance(thing, list | tuple) else [thing]
     if not all(isinstance(path, str | os.PathLike) for path in paths):
         return [NamedSource(_IN_MEMORY, table, whole=False)]
-    texts = [os.fspath(path) for path in paths]
+    texts = [rooted(os.fspath(path), names_table=table is None) for path in paths]
     return [NamedSource(redacted(text), table, redacted(text) == text) for text in texts]
-
-
-def _directory() -> str | None:
-    try:
-        return os.getcwd()  # noqa: PTH109 - a text that is written down, never a path to work with
-    except FileNotFoundError:
-        return None
 
 
 def _absolute(path: str | os.PathLike[str] | None) -> str | None:

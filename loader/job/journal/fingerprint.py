@@ -43,7 +43,7 @@ class FileFingerprint:
     """What a file was like when it was looked at.
 
     Attributes:
-        path: Its path, or its URI without secrets.
+        path: Its absolute path, or its URI without secrets.
         size: In bytes; None where its store does not tell.
         version: The time of its last change in nanoseconds, or what its store has in its place
             (such as an ETag); None where there is none.
@@ -114,11 +114,12 @@ def _looks(paths: Sequence[str]) -> tuple[FileFingerprint, ...]:
 
 def _look(path: str) -> FileFingerprint:
     stamp = Stamp.of(path)
+    stored = isinstance(path, StoredFile)
     return FileFingerprint(
-        path=str(path),
+        path=str(path) if stored else os.path.abspath(path),  # noqa: PTH100 - a text, as written
         size=stamp.size,
         version=None if stamp.version is None else str(stamp.version),
-        footer=None if isinstance(path, StoredFile) else _footer(path),
+        footer=None if stored else _footer(path),
     )
 
 

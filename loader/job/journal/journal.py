@@ -14,6 +14,7 @@ from typing import TypeVar
 import loader
 from loader.api import Connection
 from loader.encode import Chunk
+from loader.encode.version import ENCODER_VERSION
 from loader.job.dataset import Target
 from loader.job.journal.description import JobDescription, ModelRecord
 from loader.job.journal.files import Opened, create_job, jobs_directory, open_job, usable
@@ -21,7 +22,7 @@ from loader.job.journal.fingerprint import digest
 from loader.job.journal.lock import JobLock
 from loader.job.journal.records import DatasetRecord, EndRecord, JobRecord
 from loader.job.journal.states import JobState, end_state
-from loader.job.journal.steps import Steps, Unjournalled
+from loader.job.journal.steps import NONE_REJECTED, Steps, Unjournalled
 from loader.job.journal.tables import Tables
 from loader.job.prepare import Prepared, Sources
 from loader.job.result import Result
@@ -73,7 +74,13 @@ class Journal:
     It is an SQLite file of its own, written by a thread of its own. A call returns when what it
     says is on the disk (an ``fsync``: milliseconds); a call that is cancelled may still be carried
     out. ``create`` or ``open`` make one, ``close`` is due at the end.
+
+    Attributes:
+        path: Its file.
+        once: Why no other process can read the job's sources again, in words; None: one can.
     """
+
+    once: str | None = None
 
     def __init__(
         self, path: Path, tables: Tables, lock: JobLock, thread: ThreadPoolExecutor
@@ -99,7 +106,9 @@ class Journal:
             JournalUnusable: Its file cannot be made.
         """
         where = directory or jobs_directory()
-        return await cls._made(lambda: create_job(where, description))
+        journal = await cls._made(lambda: create_job(where, description), _undo)
+        journal.once = description.once
+        return journal
 
     @classmethod
     async def open(cls, job: str, *, directory: Path | None = None) -> Journal:
@@ -111,17 +120,25 @@ class Journal:
             JournalUnusable: Its file is damaged, or of another version.
         """
         path = (directory or jobs_directory()) / f"{job}.sqlite"
-        return await cls._made(lambda: open_job(path))
+        journal = await cls._made(lambda: open_job(path), _let_go)
+        try:
+            journal.once = (await journal.read()).description.once
+        except BaseException:
+            await journal.close()
+            raise
+        return journal
 
     @classmethod
-    async def _made(cls, make: Callable[[], Opened]) -> Journal:
+    async def _made(
+        cls, make: Callable[[], Opened], give_up: Callable[[Future[Opened]], object]
+    ) -> Journal:
         thread = ThreadPoolExecutor(1, "mstr-loader-journal")
         making = thread.submit(make)
         try:
             made = await asyncio.wrap_future(making)
         except BaseException:
             # A thread cannot be cancelled: what it has made is given up when it is ready.
-            making.add_done_callback(_give_up)
+            making.add_done_callback(give_up)
             thread.shutdown(wait=False)
             raise
         return cls(*made, thread)
@@ -166,28 +183,38 @@ class Journal:
         """An upload session was opened, for chunks of that size; one before it is gone."""
 
         def work(tables: Tables) -> None:
-            tables.add_session(session_id, chunk_bytes)
+            tables.add_session(session_id, chunk_bytes, encoder=ENCODER_VERSION)
             tables.move(JobState.UPLOADING, f"upload session {session_id}")
 
         await self._step(work)
 
-    async def planned(self, chunk: Chunk) -> None:
-        """A chunk is about to be sent for the first time."""
+    async def planned(self, chunk: Chunk) -> bool:
+        """A chunk is about to be sent; returns whether the server has it already.
 
-        def work() -> None:
-            content = (chunk.first_row, chunk.rows, chunk.json_bytes, digest(chunk))
-            self._commit(lambda tables: tables.plan(chunk.table, chunk.index, content))
+        Raises:
+            OtherChunk: An earlier process had another one under its index.
+        """
 
-        await asyncio.wrap_future(self._thread.submit(work))
+        def work() -> bool:
+            rows = (chunk.first_row, chunk.end_row, chunk.rows)
+            content = (*rows, chunk.json_bytes, digest(chunk))
+            return self._commit(lambda tables: tables.plan(chunk.table, chunk.index, content))
+
+        return await asyncio.wrap_future(self._thread.submit(work))
 
     async def accepted(self, chunk: Chunk) -> None:
         """The server has the chunk."""
         table, index = chunk.table, chunk.index
         await self._step(lambda tables: tables.accept(table, index))
 
-    async def uploaded(self) -> None:
-        """The server has every chunk."""
-        await self._step(lambda tables: tables.move(JobState.UPLOADED))
+    async def uploaded(self, rejected: Mapping[str, int] = NONE_REJECTED) -> None:
+        """The server has every chunk; of the tables so many rows were left out."""
+
+        def work(tables: Tables) -> None:
+            tables.count_rejected(rejected)
+            tables.move(JobState.UPLOADED)
+
+        await self._step(work)
 
     async def publishing(self, before: Mapping[str, int | None]) -> None:
         """The publish is about to be asked for; the tables had these rows before."""
@@ -197,10 +224,6 @@ class Journal:
             tables.move(JobState.PUBLISHING)
 
         await self._step(work)
-
-    async def not_published(self) -> None:
-        """A look at the server showed that a publish which was to be asked for has not begun."""
-        await self._step(lambda tables: tables.move(JobState.UPLOADED, "it was not published"))
 
     async def published(self) -> None:
         """The server says that the data is published."""
@@ -225,9 +248,7 @@ class Journal:
 
         def work(tables: Tables) -> None:
             old = tables.state()
-            new = end_state(
-                old, result.status, result.exit_code, session_open=tables.session_open()
-            )
+            new = end_state(old, result.status, resumable=result.resume is not None)
             tables.end(ending)
             if new is not None and new is not old:
                 tables.move(new, ending.message)
@@ -253,8 +274,18 @@ class Journal:
         return done
 
 
-def _give_up(making: Future[Opened]) -> None:
-    if not making.cancelled() and making.exception() is None:
-        _, tables, lock = making.result()
-        tables.close()
-        lock.release()
+def _let_go(making: Future[Opened]) -> Path | None:
+    """Closes a journal that nobody waits for any more."""
+    if making.cancelled() or making.exception() is not None:
+        return None
+    path, tables, lock = making.result()
+    tables.close()
+    lock.release()
+    return path
+
+
+def _undo(making: Future[Opened]) -> None:
+    """Takes the journal away of a job that will never begin."""
+    path = _let_go(making)
+    if path is not None:
+        path.unlink(missing_ok=True)

@@ -16,7 +16,15 @@ from loader.job.journal.records import JobRecord
 from loader.job.journal.states import JobState
 from loader.job.journal.tables import OtherFormat, Tables
 
-__all__ = ["JobSummary", "find_job", "list_jobs", "read_job", "remove_job", "summary_of"]
+__all__ = [
+    "JobSummary",
+    "find_job",
+    "latest_waiting",
+    "list_jobs",
+    "read_job",
+    "remove_job",
+    "summary_of",
+]
 
 # Seconds to wait for whoever is writing; SQLite's readers hardly ever have to.
 _BUSY: Final = 2.0
@@ -69,16 +77,19 @@ class JobSummary:
 
 def _hint(record: JobRecord) -> str:
     state, stage = record.state, record.stage
-    cancel = f"mstr-loader cancel {record.id}"
-    if state is JobState.PUBLISHED:
-        return "published; its upload session was not closed, and ends with its login"
-    if state is JobState.UNKNOWN or stage is JobState.PUBLISHING:
-        if not state.is_finished:
-            return f"it may be published: look at the dataset; {cancel} ends it"
-        return ""
+    cancel = f"mstr-loader cancel {record.id} ends it"
+    resume = f"mstr-loader resume {record.id}"
     if state is JobState.FAILED:
-        return f"its upload session may still be open: {cancel} ends it" if record.session else ""
-    return "" if state.is_finished else f"it stopped; {cancel} ends it"
+        return f"its upload session may still be open: {cancel}" if record.session else ""
+    if state.is_finished:
+        return ""
+    if stage is JobState.PUBLISHED:
+        return f"published; {resume} closes its upload session"
+    if stage is JobState.PUBLISHING:
+        return f"it may be published: {resume} looks; {cancel}"
+    if stage is JobState.UPLOADED:
+        return f"uploaded; {resume} publishes it, {cancel}"
+    return f"it stopped; {resume} goes on, {cancel}"
 
 
 def list_jobs(directory: Path | None = None) -> list[JobSummary]:
@@ -165,6 +176,25 @@ def find_job(named: str, directory: Path | None = None) -> Path:
             jobs=found,
         )
     raise UnknownJob(f"there is no job {named!r}", hint="mstr-loader jobs lists all jobs")
+
+
+def latest_waiting(jobs: Sequence[JobSummary]) -> JobSummary:
+    """Returns the latest job of which something is left to be done.
+
+    Args:
+        jobs: All jobs, the latest first.
+
+    Raises:
+        UnknownJob: There is none.
+        JobInUse: There is only one that a process drives.
+    """
+    waiting = [job for job in jobs if job.record is not None and not job.record.state.is_finished]
+    for job in waiting:
+        if job.driver is None:
+            return job
+    if waiting:
+        raise in_use(waiting[0].id, waiting[0].driver)
+    raise UnknownJob("there is no unfinished job", hint="mstr-loader jobs lists all jobs")
 
 
 def read_job(path: Path) -> JobRecord:

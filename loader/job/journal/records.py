@@ -64,7 +64,8 @@ class ChunkRecord:
         table: The table's name.
         index: 1..N within the table.
         first_row: Where it begins among the rows that the source delivers, from 0.
-        rows: How many rows it has; rejected ones that lie between them are not counted.
+        end_row: Where the rows that it covers end among those; rejected ones may lie between.
+        rows: How many rows it has, without rejected ones.
         json_bytes: The size of its JSON.
         digest: The xxh3-128 digest of its JSON, 16 bytes.
         accepted: Whether the server said yes.
@@ -74,6 +75,7 @@ class ChunkRecord:
     table: str
     index: int
     first_row: int
+    end_row: int
     rows: int
     json_bytes: int
     digest: bytes
@@ -134,6 +136,7 @@ class JobRecord:
         chunks: Those of the last session, by table and index.
         before: The rows of the tables before the publish, where they were counted; None: it was
             never about to publish.
+        rejected: Rows that were left out, by table, once everything was uploaded.
         end: How the last process ended, if it could say so.
         transitions: Every step.
     """
@@ -150,6 +153,7 @@ class JobRecord:
     sessions: tuple[SessionRecord, ...]
     chunks: tuple[ChunkRecord, ...]
     before: dict[str, int | None] | None
+    rejected: dict[str, int]
     end: EndRecord | None
     transitions: tuple[TransitionRecord, ...]
 

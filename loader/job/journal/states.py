@@ -65,14 +65,12 @@ _NEXT: Final[Mapping[JobState, frozenset[JobState]]] = {
     JobState.CREATED: _GIVEN_UP | {JobState.UPLOADING},
     # To itself by a new upload session, in place of one that was lost or had too large chunks.
     JobState.UPLOADING: _GIVEN_UP | {JobState.UPLOADING, JobState.UPLOADED},
-    # Closed: an upload that was not to be published, and was discarded.
-    JobState.UPLOADED: _GIVEN_UP | {JobState.UPLOADING, JobState.PUBLISHING, JobState.CLOSED},
-    # Uploading: the session turned out to be gone before the publish. Uploaded: a look at the
-    # server showed that it has not begun to publish. Closed: that it is published could not be
-    # written down when it was known.
+    JobState.UPLOADED: _GIVEN_UP | {JobState.UPLOADING, JobState.PUBLISHING},
+    # Uploading: the session turned out to be gone, and nothing published. To itself: a resume asks
+    # once more. Closed: that it is published could not be written down when it was known.
     JobState.PUBLISHING: _GIVEN_UP
     | {
-        *(JobState.UPLOADING, JobState.UPLOADED, JobState.PUBLISHED),
+        *(JobState.UPLOADING, JobState.PUBLISHING, JobState.PUBLISHED),
         *(JobState.UNKNOWN, JobState.CLOSED),
     },
     # What is published stays published, whatever happens while the session is being closed.
@@ -103,26 +101,19 @@ def moved(old: JobState, new: JobState) -> JobState:
     return new
 
 
-_RESUMABLE: Final = 6
-"""The exit code of a load that is out of retries."""
-
-
-def end_state(
-    state: JobState, status: Status, exit_code: int, *, session_open: bool
-) -> JobState | None:
+def end_state(state: JobState, status: Status, *, resumable: bool) -> JobState | None:
     """Returns the state in which the end of a process leaves a job; None: the one it is in.
 
     Args:
         state: Where it stands.
         status: What the load says of itself.
-        exit_code: Its exit code.
-        session_open: Whether its upload session was left open.
+        resumable: Whether the load was left such that it can go on.
     """
-    if state is JobState.PUBLISHED or status is Status.PUBLISHED:
+    if status is Status.PUBLISHED:
         return JobState.CLOSED
-    if status is Status.UPLOADED:
-        return None if session_open else JobState.CLOSED
+    if state is JobState.PUBLISHED or status is Status.UPLOADED:
+        # What was published stays so, also where a process that was to close its session could not.
+        return None
     if status is Status.UNKNOWN:
         return JobState.UNKNOWN
-    resumable = status is Status.INTERRUPTED or exit_code == _RESUMABLE
     return JobState.INTERRUPTED if resumable else JobState.FAILED

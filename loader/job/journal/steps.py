@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from loader.encode import Chunk
 from loader.job.dataset import Target
 from loader.job.result import Result
 
-__all__ = ["Steps", "Unjournalled"]
+__all__ = ["NONE_REJECTED", "Steps", "Unjournalled"]
+
+NONE_REJECTED: Final[Mapping[str, int]] = MappingProxyType({})
+"""No row was left out."""
 
 
 class Steps(Protocol):
@@ -23,20 +27,24 @@ class Steps(Protocol):
     def job(self) -> str | None:
         """The job's id; None: nobody keeps a journal."""
 
+    @property
+    def once(self) -> str | None:
+        """Why no other process can begin again with the source, in words; None: one can."""
+
     async def dataset_known(self, target: Target, folder_id: str | None) -> None:
         """The dataset was found or created."""
 
     async def session_opened(self, session_id: str, chunk_bytes: int) -> None:
         """An upload session was opened, for chunks of that size; one before it is gone."""
 
-    async def planned(self, chunk: Chunk) -> None:
-        """A chunk is about to be sent for the first time."""
+    async def planned(self, chunk: Chunk) -> bool:
+        """A chunk is about to be sent; returns whether the server has it already."""
 
     async def accepted(self, chunk: Chunk) -> None:
         """The server has the chunk."""
 
-    async def uploaded(self) -> None:
-        """The server has every chunk."""
+    async def uploaded(self, rejected: Mapping[str, int] = NONE_REJECTED) -> None:
+        """The server has every chunk; of the tables so many rows were left out."""
 
     async def publishing(self, before: Mapping[str, int | None]) -> None:
         """The publish is about to be asked for; the tables had these rows before."""
@@ -58,6 +66,7 @@ class Unjournalled:
     """Keeps no journal: for a load of one request, which can neither be continued nor cancelled."""
 
     job: str | None = None
+    once: str | None = "nobody keeps a journal of it"
 
     async def dataset_known(self, target: Target, folder_id: str | None) -> None:
         """Does nothing, as all of these."""
@@ -65,13 +74,17 @@ class Unjournalled:
     async def session_opened(self, session_id: str, chunk_bytes: int) -> None:
         """Does nothing."""
 
-    async def planned(self, chunk: Chunk) -> None:
+    async def planned(self, chunk: Chunk) -> bool:  # noqa: ARG002 - the same name as in Steps
         """Does nothing."""
+        return False
 
     async def accepted(self, chunk: Chunk) -> None:
         """Does nothing."""
 
-    async def uploaded(self) -> None:
+    async def uploaded(
+        self,
+        rejected: Mapping[str, int] = NONE_REJECTED,
+    ) -> None:
         """Does nothing."""
 
     async def publishing(self, before: Mapping[str, int | None]) -> None:

@@ -23,11 +23,12 @@ from loader.job.journal.states import JobState, moved
 
 __all__ = [
     "FORMAT",
+    "OtherChunk",
     "OtherFormat",
     "Tables",
 ]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The ``user_version`` of the files; another number is another arrangement of the tables."""
 
 _SCHEMA: Final = (
@@ -43,6 +44,7 @@ _SCHEMA: Final = (
         stage TEXT NOT NULL,
         description TEXT NOT NULL,
         before TEXT,
+        rejected TEXT,
         ending TEXT
     )
     """,
@@ -72,6 +74,7 @@ _SCHEMA: Final = (
         table_name TEXT NOT NULL,
         number INTEGER NOT NULL,
         first_row INTEGER NOT NULL,
+        end_row INTEGER NOT NULL,
         row_count INTEGER NOT NULL,
         json_bytes INTEGER NOT NULL,
         digest BLOB NOT NULL,
@@ -102,6 +105,10 @@ class OtherFormat(Exception):
     def __init__(self, found: int) -> None:
         super().__init__(f"format {found}")
         self.found = found
+
+
+class OtherChunk(Exception):
+    """A chunk has an index of the current upload session that another one was planned for."""
 
 
 def _now() -> str:
@@ -179,7 +186,7 @@ class Tables:
             self._database.execute(statement)
         state = JobState.CREATED
         self._database.execute(
-            "INSERT INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
+            "INSERT INTO job VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)",
             (job, _now(), version, encoder, host, state, state, to_json(description)),
         )
         self._note(None, state, None)
@@ -226,9 +233,16 @@ class Tables:
         """Writes down that the dataset was deleted."""
         self._database.execute("UPDATE dataset SET deleted = ?", (_now(),))
 
-    def add_session(self, session_id: str, chunk_bytes: int) -> None:
-        """Writes down an upload session, which takes the place of the one before."""
+    def add_session(self, session_id: str, chunk_bytes: int, *, encoder: int) -> None:
+        """Writes down an upload session, which takes the place of the one before.
+
+        Args:
+            session_id: Its id.
+            chunk_bytes: The size of chunk that is wanted for it.
+            encoder: The version of its bytes, in place of that of the one before.
+        """
         self.end_session()
+        self._database.execute("UPDATE job SET encoder = ?", (encoder,))
         self._database.execute(
             "INSERT INTO session (id, chunk_bytes, opened) VALUES (?, ?, ?)",
             (session_id, chunk_bytes, _now()),
@@ -238,34 +252,35 @@ class Tables:
         """Writes down that the upload session is gone."""
         self._database.execute("UPDATE session SET ended = ? WHERE ended IS NULL", (_now(),))
 
-    def plan(self, table: str, index: int, content: tuple[int, int, int, bytes]) -> None:
-        """Writes down a chunk of the current session; again, if it is the same.
+    def plan(self, table: str, index: int, content: tuple[int, int, int, int, bytes]) -> bool:
+        """Writes down a chunk of the current session.
 
         Args:
             table: The table's name.
             index: The chunk's number.
-            content: Its first row, rows, bytes and digest.
+            content: Its first row, the end of its rows, rows, bytes and digest.
+
+        Returns:
+            Whether the server has it: an earlier process may have sent the same one.
 
         Raises:
-            Defect: Another one has that index.
+            OtherChunk: Another one has that index.
         """
         key = (self._generation(), table, index)
-        known = self._database.execute(
-            "SELECT first_row, row_count, json_bytes, digest FROM chunk"
+        found = self._database.execute(
+            "SELECT first_row, end_row, row_count, json_bytes, digest, accepted FROM chunk"
             " WHERE generation = ? AND table_name = ? AND number = ?",
             key,
         ).fetchone()
-        if known is None:
+        if found is None:
             self._database.execute(
-                "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, 0)", (*key, *content)
+                "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)", (*key, *content)
             )
-        elif known != content:
-            raise Defect(
-                f"a defect in mstr-loader: chunk {index} of table {table!r} is not the one that "
-                "was planned",
-                table=table,
-                chunk=index,
-            )
+            return False
+        *known, accepted = found
+        if tuple(known) != content:
+            raise OtherChunk
+        return bool(accepted)
 
     def accept(self, table: str, index: int) -> None:
         """Writes down that the server has a chunk.
@@ -291,6 +306,10 @@ class Tables:
         """Writes down what the tables had before the publish."""
         self._database.execute("UPDATE job SET before = ?", (json.dumps(dict(rows)),))
 
+    def count_rejected(self, rows: Mapping[str, int]) -> None:
+        """Writes down the rows that were left out."""
+        self._database.execute("UPDATE job SET rejected = ?", (json.dumps(dict(rows)),))
+
     def end(self, ending: EndRecord) -> None:
         """Writes down how the process ended."""
         self._database.execute("UPDATE job SET ending = ?", (to_json(ending),))
@@ -312,12 +331,13 @@ class Tables:
             ValueError: It is damaged.
         """
         row = self._database.execute(
-            "SELECT id, created, version, encoder, host, state, stage, description, before, ending"
-            " FROM job"
+            "SELECT id, created, version, encoder, host, state, stage, description, before,"
+            " rejected, ending FROM job"
         ).fetchone()
         if row is None:
             raise ValueError("it has no job")
-        job, created, version, encoder, host, state, stage, description, before, ending = row
+        job, created, version, encoder, host, state, stage, description, *counts, ending = row
+        before, rejected = (None if count is None else json.loads(count) for count in counts)
         return JobRecord(
             id=job,
             created=created,
@@ -335,7 +355,8 @@ class Tables:
                 )
             ),
             chunks=self._chunks() if chunks else (),
-            before=None if before is None else json.loads(before),
+            before=before,
+            rejected=rejected or {},
             end=None if ending is None else from_json(ending, EndRecord),
             transitions=tuple(
                 TransitionRecord(at, JobState(old) if old else None, JobState(new), note)
@@ -360,13 +381,13 @@ class Tables:
 
     def _chunks(self) -> tuple[ChunkRecord, ...]:
         found = self._database.execute(
-            "SELECT generation, table_name, number, first_row, row_count, json_bytes, digest,"
-            " accepted FROM chunk WHERE generation = ? ORDER BY table_name, number",
+            "SELECT generation, table_name, number, first_row, end_row, row_count, json_bytes,"
+            " digest, accepted FROM chunk WHERE generation = ? ORDER BY table_name, number",
             (self._generation(),),
         )
         return tuple(
-            ChunkRecord(generation, table, index, first, rows, size, digest, bool(accepted))
-            for generation, table, index, first, rows, size, digest, accepted in found
+            ChunkRecord(*columns, accepted=bool(accepted))  # type: ignore[misc]  # as selected
+            for *columns, accepted in found
         )
 
     def counts(self) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import aioresponses.core
 import pytest
+from hypothesis import settings
 
 
 class _Response(aiohttp.ClientResponse):
@@ -20,6 +21,12 @@ class _Response(aiohttp.ClientResponse):
 
 
 aioresponses.core.ClientResponse = _Response
+
+# Speed is no property of an example: machines are shared, and tests run side by side.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
+
+pytest_plugins = ("tests.leaks",)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -60,6 +60,10 @@ lint: .venv/.installed ## Lint, types and layer rules
 unit: .venv/.installed .venv-vendor/.installed ## All tests
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
+.PHONY: soak
+soak: .venv/.installed ## Let SEEDS=200 random loads, from seed FIRST=1, fail in every way and compare every row
+	$(BIN)/python -m tests.soak --seeds $(or $(SEEDS),200) --first $(or $(FIRST),1) --json $(DATA)/soak.json
+
 .PHONY: foreign
 foreign: .venv/.installed ## Load the files of other writers below FOREIGN=DIR and compare every value
 	$(BIN)/python -m tests.foreign.run $(FOREIGN)

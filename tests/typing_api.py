@@ -40,6 +40,20 @@ async def in_a_coroutine(frame: object) -> None:
     print(tables, seconds, status, result.as_dict()["error"])  # noqa: T201 - an example
 
 
+async def again_in_a_coroutine(connection: loader.Connection) -> None:
+    """Goes on with the latest job from a coroutine."""
+    options: loader.ResumeOptions = {"concurrency": 2, "verify": False}
+    latest: loader.Result = await loader.resume(connection=connection, **options)
+    named: loader.Result = await loader.resume(
+        latest.job,
+        connection=connection,
+        sources=["lineitem.parquet"],
+        on_progress=show,
+        memory=10**9,
+    )
+    print(named.rows)  # noqa: T201 - an example
+
+
 def show(progress: loader.Progress) -> None:
     """Takes a progress."""
     total: int | None = progress.rows_total
@@ -55,6 +69,8 @@ def in_a_script(frame: object, connection: loader.Connection) -> None:
         hint: str | None = error.hint
         print(code, hint, error.message)  # noqa: T201 - an example
         raise
+    rest: loader.Result = loader.resume_sync(result.job, connection=connection, chunk_size=10**8)
+    print(rest.resume)  # noqa: T201 - an example
     plan: loader.LoadPlan = loader.plan("lineitem.parquet", orientation=loader.Orientation.COLUMN)
     print(result.rows, plan.memory.formula())  # noqa: T201 - an example
 
@@ -63,5 +79,6 @@ def refused(connection: loader.Connection) -> None:
     """Names what the checker must refuse: an unused ignore is an error."""
     loader.push_sync("x", connection=connection, orientation="diagonal")  # type: ignore[arg-type]
     loader.push_sync("x", connection=connection, colour="red")  # type: ignore[call-arg]
+    loader.resume_sync(connection=connection, policy="add")  # type: ignore[call-arg]
     loader.push_sync("x")  # type: ignore[call-arg]
     loader.plan("x", chunk_size="100MB")  # type: ignore[arg-type]

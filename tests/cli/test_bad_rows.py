@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.cli.ends import Left
+
 CHUNKY = ("--chunk-size", "30kB", "--memory", "800MB")
 
 # A number of 32 bits, written as one.
@@ -204,11 +206,48 @@ def test_a_file_of_bad_rows_does_not_empty_the_dataset(push, server, tmp_path, p
     server.left_nothing()
 
 
-def test_uploaded_without_a_publish_says_so_too(push, tmp_path):
+@pytest.mark.parametrize("policy", ["skip", "quarantine"])
+def test_uploaded_without_a_publish_says_so_too(push, command, server, tmp_path, policy):
     path = csv(tmp_path / "t.csv", 10, lambda row: row == 4)
-    outcome = push(path, "--type", "n=INTEGER", "--on-bad-row", "skip", "--no-publish")
+    outcome = push(path, "--type", "n=INTEGER", "--on-bad-row", policy, "--no-publish")
     assert outcome.code == 7
     assert outcome.json["status"] == "uploaded"
+    assert rejected(outcome) == [1]
+
+    # The rejected rows are those of the whole job.
+    resumed = command("resume", "--json")
+    assert resumed.json["status"] == "published"
+    assert server.sql("SELECT count(*) FROM t.t") == [(9,)]
+    assert rejected(resumed) == [1]
+    assert resumed.code == 7
+    if policy == "quarantine":
+        (file,) = (tmp_path / "state" / "rejects").iterdir()
+        assert [line["row"] for line in lines(file)] == [5]
+
+
+@pytest.mark.parametrize("policy", ["skip", "quarantine"])
+@pytest.mark.usefixtures("small_batches")
+def test_a_load_that_goes_on_tells_the_bad_rows_of_all_of_it(
+    push, command, server, tmp_path, policy
+):
+    path = csv(tmp_path / "t.csv", 20_000, lambda row: row % 7 == 3)
+    good, bad = oracle(path)
+    file = tmp_path / "rejects.ndjson"
+    named = ("--rejects-file", file) if policy == "quarantine" else ()
+    server.emulator.inject("put:index=4:status=503")
+    outcome = push(
+        *(path, "--type", "n=INTEGER", "--on-bad-row", policy, *named, *CHUNKY),
+        *("--concurrency", "1", "--retries", "0"),
+    )
+    left = Left.by(outcome, server)
+    assert left.accepted == 3
+    server.emulator.faults.clear()
+    resumed = left.resumed(command, code=7)
+    assert rejected(resumed) == [len(bad)]
+    assert resumed.json["rows"] == len(good)
+    assert server.sql("SELECT k, n::BIGINT FROM t.t ORDER BY n") == sorted(good, key=lambda r: r[1])
+    if policy == "quarantine":
+        assert [line["row"] for line in lines(file)] == bad
 
 
 def test_ragged_rows_and_values_after_a_sample(push, server, tmp_path):
@@ -330,7 +369,7 @@ def test_a_malformed_row_does_not_hide_an_earlier_misfit(push, server, tmp_path,
     assert push(path, "--dataset", "of its own types", *how).error["row"] == 3
 
 
-def test_a_full_disk_publishes_nothing(push, server, tmp_path, monkeypatch):
+def test_a_full_disk_publishes_nothing(push, command, server, tmp_path, monkeypatch):
     path = csv(tmp_path / "t.csv", 100, lambda row: row == 4)
     module = importlib.import_module("loader.job.rejects")
 
@@ -344,13 +383,20 @@ def test_a_full_disk_publishes_nothing(push, server, tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
 
     module_os = module.os
-    monkeypatch.setattr(module, "os", Full())
-    outcome = push(path, "--type", "n=INTEGER", "--on-bad-row", "quarantine")
-    assert outcome.code == 2
+    file = tmp_path / "rejects.ndjson"
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "os", Full())
+        outcome = push(
+            path, "--type", "n=INTEGER", "--on-bad-row", "quarantine", "--rejects-file", file
+        )
+    left = Left.by(outcome, server, code=2)
     assert "No space left on device" in outcome.error["message"]
-    assert outcome.error["hint"]
-    assert server.datasets == {}
-    server.left_nothing()
+    assert server.called("POST", "/publish") == []
+    # When there is room again.
+    resumed = left.resumed(command, code=7)
+    assert rejected(resumed) == [1]
+    assert [line["row"] for line in lines(file)] == [5]
+    assert server.sql("SELECT count(*) FROM t.t") == [(99,)]
 
 
 def test_a_rejects_file_needs_a_directory(push, server, tmp_path):

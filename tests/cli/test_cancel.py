@@ -18,8 +18,9 @@ from loader.errors import UsageError
 from loader.job.journal import Journal
 from loader.job.journal.description import ServerRecord
 from loader.job.journal.list import read_job
+from tests.cli.ends import Left
 from tests.cli.harness import PASSWORD, PROJECT, USER, connection
-from tests.cli.test_signals import LIMIT, Hold, ended
+from tests.cli.test_signals import LIMIT, Hold, ended, said
 from tests.job.journals import FakeTarget, description
 
 
@@ -276,14 +277,33 @@ def test_an_interrupted_load_can_still_be_cancelled(server, start, file, cancel,
     process = start("push", file, *connection(server), *chunks, "--json")
     assert hold.reached.wait(LIMIT)
     process.send_signal(signal.SIGINT)
+    said(process, "stopping after the PUTs under way")
+    hold.let_go()
     outcome = ended(process)
-    assert outcome.code == 130
+    Left.by(outcome, server, code=130)
     (job,) = jobs()
     assert job["job"] == outcome.json["job"]
     assert (job["state"], job["stage"], job["driver"]) == ("interrupted", "uploading", None)
     assert job["end"]["exit_code"] == 130
-    assert cancel().succeeded().json["job"] == job["job"]
+    cancelled = cancel().succeeded().json
+    assert (cancelled["job"], cancelled["session"]) == (job["job"], "deleted")
+    assert cancelled["dataset_deleted"]
     assert jobs()[0]["finished"]
+    assert server.datasets == {}
+    assert server.sessions == 0
+
+
+def test_a_load_out_of_retries_can_be_cancelled_and_then_not_go_on(
+    push, command, server, file, cancel
+):
+    server.emulator.inject("put:nth=2-:status=503")
+    outcome = push(file, "--chunk-size", "30kB", "--retries", "0")
+    Left.by(outcome, server)
+    assert cancel().succeeded().json["session"] == "deleted"
+    assert server.datasets == {}
+    again = command("resume", outcome.json["job"], "--json")
+    assert again.code == 2
+    assert "was cancelled" in again.error["message"]
 
 
 @pytest.mark.slow

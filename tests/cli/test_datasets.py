@@ -293,22 +293,49 @@ def test_some_tables_of_a_dataset_can_be_loaded_alone(push, server, file):
 # -- uploaded, empty -------------------------------------------------------------------------------
 
 
-def test_no_publish_uploads_and_publishes_nothing(push, server, file):
+def test_no_publish_uploads_and_publishes_nothing(push, command, server, file):
     push(file(a=1)).succeeded()
     result = push(file(b=2), "--no-publish").succeeded().json
     assert result["status"] == "uploaded"
     assert (result["rows"], result["chunks"]) == (1, 1)
-    assert any("not published" in warning for warning in result["warnings"])
+    assert result["error"] is None
     assert stored(server) == {"a": 1}
     assert server.called("POST", "/publish") == [200]
-    server.left_nothing()
+    assert server.sessions == 1
+    sent = len(server.chunks)
+
+    again = command("resume", result["job"], "--json").succeeded().json
+    assert (again["status"], again["job"]) == ("published", result["job"])
+    assert (again["rows"], again["chunks"], again["wire_bytes"]) == (1, 1, 0)
+    assert stored(server) == {"b": 2}
+    assert len(server.chunks) == sent
+    assert server.sessions == 0
 
 
-def test_no_publish_into_a_new_dataset_leaves_none_behind(push, server, file):
+def test_no_publish_into_a_new_dataset_keeps_it_for_the_publish(push, command, server, file):
     result = push(file(a=1), "--no-publish").succeeded().json
-    assert result["dataset_id"] is None
+    assert result["dataset_id"] == server.datasets["t"]
+    assert stored(server) == {}
+    command("resume", "--json").succeeded()
+    assert stored(server) == {"a": 1}
+
+
+def test_no_publish_needs_no_source_any_more(push, command, server, file, tmp_path):
+    push(file(a=1), "--no-publish").succeeded()
+    for path in tmp_path.glob("*.parquet"):
+        path.unlink()
+    result = command("resume", "--json").succeeded().json
+    assert (result["rows"], result["chunks"]) == (1, 1)
+    assert stored(server) == {"a": 1}
+    assert server.sessions == 0
+
+
+def test_what_was_not_to_be_published_can_be_given_up(push, command, server, file):
+    push(file(a=1), "--no-publish").succeeded()
+    cancelled = command("cancel", "--json").succeeded().json
+    assert (cancelled["session"], cancelled["dataset_deleted"]) == ("deleted", True)
     assert server.datasets == {}
-    server.left_nothing()
+    assert server.sessions == 0
 
 
 def test_an_empty_source_never_wipes_a_dataset_unasked(push, server, file):

@@ -17,6 +17,8 @@ import pytest
 import loader
 from loader.job.journal import Journal
 from loader.job.journal.lock import JobLock
+from loader.job.journal.tables import FORMAT
+from tests.cli.ends import Left
 from tests.cli.harness import PASSWORD, PROJECT, USER
 from tests.job.journals import FakeTarget, chunk, description
 
@@ -131,11 +133,34 @@ def test_a_lost_session_gets_a_new_generation(push, jobs, file, server):
     assert shown["rows"] == 20_000
 
 
-def test_an_upload_that_was_not_to_be_published(push, jobs, file):
+def test_an_upload_that_was_not_to_be_published(push, jobs, command, file):
     outcome = push(file, "--no-publish").succeeded()
     (job,) = jobs()["jobs"]
     assert job["job"] == outcome.json["job"]
-    assert (job["state"], job["stage"]) == ("closed", "uploaded")
+    assert (job["state"], job["stage"]) == ("uploaded", "uploaded")
+    assert (job["finished"], job["driver"], job["end"]["exit_code"]) == (False, None, 0)
+    assert job["session"] is not None
+    assert f"mstr-loader resume {job['job']} publishes it" in job["hint"]
+    assert f"mstr-loader cancel {job['job']}" in job["hint"]
+    command("resume", "--json").succeeded()
+    (job,) = jobs()["jobs"]
+    assert (job["state"], job["stage"], job["session"]) == ("closed", "published", None)
+
+
+def test_a_load_that_can_go_on(push, jobs, command, file, server):
+    server.emulator.inject("put:index=3:status=503")
+    outcome = push(file, "--chunk-size", "50kB", "--concurrency", "1", "--retries", "0")
+    Left.by(outcome, server)
+    (job,) = jobs()["jobs"]
+    assert (job["state"], job["stage"], job["chunks"]) == ("interrupted", "uploading", 2)
+    assert (job["finished"], job["driver"]) == (False, None)
+    assert job["end"]["message"] == outcome.error["message"]
+    assert f"mstr-loader resume {job['job']} goes on" in job["hint"]
+    assert jobs("clean")["removed"] == []
+    server.emulator.faults.clear()
+    command("resume", "--json").succeeded()
+    (job,) = jobs()["jobs"]
+    assert (job["state"], job["rows"], job["hint"]) == ("closed", 20_000, "")
 
 
 def test_a_failed_publish(push, jobs, file, server):
@@ -187,8 +212,8 @@ def test_a_state_directory_that_cannot_be_written(push, file, tmp_path, monkeypa
     assert server.requests == []
 
 
-def test_a_journal_that_is_full_ends_the_load_before_the_next_chunk(
-    push, file, server, monkeypatch, jobs
+def test_a_journal_that_is_full_ends_the_load_before_the_next_chunk(  # noqa: PLR0917 - fixtures
+    push, command, file, server, monkeypatch, jobs
 ):
     planned = Journal.planned
 
@@ -201,13 +226,27 @@ def test_a_journal_that_is_full_ends_the_load_before_the_next_chunk(
             chunk = dataclasses.replace(chunk, table="x" * 100_000)
         await planned(self, chunk)
 
-    monkeypatch.setattr(Journal, "planned", full)
-    outcome = push(file, "--chunk-size", "50kB", "--concurrency", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "planned", full)
+        outcome = push(file, "--chunk-size", "50kB", "--concurrency", "1")
     assert outcome.code == 2
+    assert outcome.json["status"] == "interrupted"
+    assert outcome.error["resume"] == f"mstr-loader resume {outcome.json['job']}"
+    assert outcome.error["hint"].startswith(outcome.error["resume"])
     assert outcome.error["kind"] == "journal"
     assert "full" in outcome.error["message"]
     assert len([path for verb, path, _ in server.requests if is_chunk(verb, path)]) == 2
-    server.left_nothing()
+    assert server.sessions == 1
+
+    # When there is room again: what the journal has is right, if not complete.
+    (job,) = jobs()["jobs"]
+    assert (job["finished"], job["chunks"]) == (False, 2)
+    result = command("resume", "--json").succeeded().json
+    assert result["rows"] == 20_000
+    sent = len([path for verb, path, _ in server.requests if is_chunk(verb, path)])
+    assert sent == result["chunks"]
+    assert server.sql("SELECT count(*), count(DISTINCT k) FROM t.t") == [(20_000, 20_000)]
+    assert server.sessions == 0
 
 
 def test_what_is_published_stays_so_though_the_journal_cannot_say_it(push, file, monkeypatch, jobs):
@@ -244,7 +283,7 @@ def test_a_list_for_people(command, directory):
 def test_a_file_of_another_version_is_said_to_be(jobs, directory):
     job = stopped(directory)
     with contextlib.closing(sqlite3.connect(directory / f"{job}.sqlite")) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute(f"PRAGMA user_version = {FORMAT + 1}")
     (listed,) = jobs()["jobs"]
     assert "newer version" in listed["problem"]
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 
+import loader.job.publish
 from loader.cli.printers import Forecast, LinePrinter, expected_bytes
 from loader.job import Phase, Progress
 from tests.cli.harness import PASSWORD, USER, connection
@@ -48,11 +49,35 @@ def test_an_error_in_words(command, server, file):
     assert any(line.startswith("hint: ") for line in lines)
 
 
-def test_warnings_go_to_stderr(command, server, file):
-    outcome = command("push", file, *connection(server), "--no-publish").succeeded()
-    assert "warning: not published" in outcome.err
+def test_warnings_go_to_stderr(command, server, tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"k": ["a"], "v": [float("nan")]}), path)
+    outcome = command("push", path, *connection(server)).succeeded()
+    assert "warning: table 't', column 'v': 1 NaN" in outcome.err
     assert "warning" not in outcome.out
-    assert outcome.out.startswith("uploaded: ")
+    assert outcome.out.startswith("published: ")
+
+
+def test_what_was_only_uploaded_says_how_to_publish_it(command, server, file):
+    outcome = command("push", file, *connection(server), "--no-publish").succeeded()
+    (job,) = command("jobs", "--json").json["jobs"]
+    first, second = outcome.out.splitlines()
+    assert first.startswith("uploaded: 2 rows in 1 chunk, ")
+    assert second == f"dataset: t ({server.datasets['t']})"
+    assert f"warning: not published, as asked: mstr-loader resume {job['job']} publ" in outcome.err
+    outcome = command("resume", job["job"]).succeeded()
+    assert outcome.out.splitlines()[0].startswith("published: 2 rows in 1 chunk, ")
+    assert "not published" not in outcome.err
+
+
+def test_what_can_go_on_says_how_in_words(command, server, file):
+    server.emulator.inject("put:status=503")
+    outcome = command("push", file, *connection(server), "--retries", "0")
+    assert outcome.code == 6
+    (job,) = command("jobs", "--json").json["jobs"]
+    (hint,) = [line for line in outcome.err.splitlines() if line.startswith("hint: ")]
+    assert hint.startswith(f"hint: mstr-loader resume {job['job']} goes on where it stopped")
+    assert outcome.out == ""
 
 
 @pytest.mark.slow
@@ -212,8 +237,11 @@ def test_a_server_that_repeats_the_password(command, server, file, monkeypatch):
         assert PLANTED not in outcome.out + outcome.err
 
 
-@pytest.mark.parametrize("ending", ["/login", "/projects", "/uploadSessions", "/publish"])
-def test_no_failure_shows_a_secret(command, server, file, monkeypatch, ending):
+@pytest.mark.parametrize(
+    ("ending", "code"), [("/login", 5), ("/projects", 5), ("/uploadSessions", 6), ("/publish", 8)]
+)
+def test_no_failure_shows_a_secret(command, server, file, monkeypatch, ending, code):  # noqa: PLR0917 - fixtures and cases
+    monkeypatch.setattr(loader.job.publish, "PAUSES", (0.0, 0.0, 0.0))
     seen = set()
 
     async def fault(request):
@@ -226,7 +254,7 @@ def test_no_failure_shows_a_secret(command, server, file, monkeypatch, ending):
 
     server.fault = fault
     outcome = command("push", file, *connection(server), "--json", "--retries", "1")
-    assert outcome.code in {5, 8}
+    assert outcome.code == code
     for secret in (PASSWORD, *seen):
         assert secret not in outcome.out + outcome.err
 

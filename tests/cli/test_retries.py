@@ -6,6 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.cli.ends import Left
+
 
 @pytest.fixture
 def file(tmp_path):
@@ -21,15 +23,25 @@ def test_what_passes_is_repeated_and_counted(push, server, file):
     assert server.sql("SELECT count(*), count(DISTINCT k) FROM t.t") == [(5_000, 5_000)]
 
 
-def test_retries_used_up(push, server, file):
+def test_retries_used_up(push, command, server, file):
     server.emulator.inject("put:status=503,body=html")
     outcome = push(file, "--retries", "1", "--retry-deadline", "10s")
-    assert outcome.code == 5
-    assert outcome.error["attempts"] == 2
+    left = Left.by(outcome, server)
+    assert outcome.error["kind"] == "unavailable"
+    assert outcome.error["attempts"] == server.emulator.faults.report()[0]["fired"] == 2
     assert (outcome.error["table"], outcome.error["chunk"]) == ("t", 1)
     assert "tried 2 times" in outcome.error["message"]
     assert outcome.json["retries"] == 1
-    server.left_nothing()
+
+    # The budget of the job is that of every process; it may be another one.
+    again = command("resume", outcome.json["job"], "--retries", "2", "--json")
+    assert again.error["attempts"] == 3
+    assert again.error["resume"] == left.line
+    assert again.code == 6
+
+    server.emulator.faults.clear()
+    left.resumed(command)
+    assert server.sql("SELECT count(*), count(DISTINCT k) FROM t.t") == [(5_000, 5_000)]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from loader.model import DatasetModel
 def description(**changes) -> JobDescription:
     values = {
         "sources": (NamedSource("t=/data/t.parquet"),),
-        "directory": "/data",
         "options": {"dataset": "Sales", "chunk_size": 30_000},
         "mapping": None,
         "server": ServerRecord(url="https://example.com/Library", username="ada", project="P"),
@@ -32,7 +31,7 @@ def description(**changes) -> JobDescription:
 def chunk(index: int, size: int = 1000, table: str = "t", first_row: int | None = None) -> Chunk:
     segments = (b"[[", os.urandom(size // 2).hex().encode(), b"]]")
     first = (index - 1) * 10 if first_row is None else first_row
-    return Chunk(table, index, first, 10, segments, sum(map(len, segments)))
+    return Chunk(table, index, first, 10, first + 10, segments, sum(map(len, segments)))
 
 
 _MODEL = DatasetModel("Sales", (), (), ())

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 
 import loader
 from loader.errors import Defect
-from loader.job import Load, LoadSettings, Progress, prepare
+from loader.job import Load, LoadSettings, Progress, begun, prepare, resume
+from loader.job.journal.list import list_jobs
+from loader.job.journal.states import JobState
 from loader.sources import SourceOptions
 from tests.cli.harness import PASSWORD, PROJECT, USER
 
@@ -18,8 +21,13 @@ TABLE = pa.table({"k": ["a", "b"], "v": [1, 2]})
 
 
 @pytest.fixture
-def load(server):
-    connection = loader.Connection(server.url, username=USER, password=PASSWORD, project=PROJECT)
+def connection(server):
+    return loader.Connection(server.url, username=USER, password=PASSWORD, project=PROJECT)
+
+
+@pytest.fixture
+def load(connection):
+    """A load that keeps no journal."""
     prepared = prepare(TABLE, LoadSettings(), SourceOptions(table="t"))
     return Load(prepared, connection, Progress())
 
@@ -44,14 +52,8 @@ async def test_what_was_published_stays_published_when_stopped_while_closing(ser
     assert load.result.warnings == ["stopped while the session was being closed"]
 
 
-@pytest.mark.parametrize(
-    ("deletes", "says"),
-    [
-        (True, "the upload session was deleted"),
-        (False, "could not be deleted, and the publish may"),
-    ],
-)
-async def test_stopped_in_mid_publish_says_what_became_of_it(server, load, deletes, says):
+async def stopped_in_mid_publish(server, load, *, deletes: bool = True) -> None:
+    """Runs a load, and cancels it while the server is asked what became of the publish."""
     loop = asyncio.get_running_loop()
     reached = asyncio.Event()
 
@@ -69,8 +71,89 @@ async def test_stopped_in_mid_publish_says_what_became_of_it(server, load, delet
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    server.fault = None
     assert load.result.status is loader.Status.INTERRUPTED
-    assert says in load.result.error.hint
+    assert "while the data was being published" in load.result.error.message
+
+
+@pytest.mark.parametrize("deletes", [True, False])
+async def test_stopped_in_mid_publish_and_nobody_can_go_on(server, load, deletes):
+    await stopped_in_mid_publish(server, load, deletes=deletes)
+    assert "check the dataset before loading again" in load.result.error.hint
+    assert load.result.resume is None
+    assert "resume" not in load.result.error.details
+    assert load.result.exit_code == 130
+    # What may have been published is never deleted.
+    assert load.result.dataset_id == server.datasets["t"]
+    told = any("could not delete the upload session" in one for one in load.result.warnings)
+    assert told is not deletes
+    assert server.sessions == (0 if deletes else 1)
+    assert len(server.emulator.logins) == 0
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(TABLE, path)
+    return path
+
+
+async def test_stopped_in_mid_publish_and_another_process_goes_on(server, connection, file):
+    progress = Progress()
+    async with begun(str(file), {}, connection, progress) as load:
+        await stopped_in_mid_publish(server, load)
+        result = load.result
+    line = f"mstr-loader resume {result.job}"
+    assert result.resume == result.error.details["resume"] == line
+    assert result.error.hint.startswith(line)
+    assert result.exit_code == 130
+    assert result.dataset_id == server.datasets["t"]
+    assert server.called("DELETE", "") == []
+    assert server.called("POST", "/logout") == []
+    assert server.sessions == 1
+    (job,) = list_jobs()
+    assert (job.id, job.record.state, job.record.stage) == (
+        *(result.job, JobState.INTERRUPTED, JobState.PUBLISHING),
+    )
+
+    again = await resume(result.job, connection=connection)
+    assert again.status is loader.Status.PUBLISHED
+    assert server.sql("SELECT * FROM t.t ORDER BY k") == [("a", 1), ("b", 2)]
+    assert server.called("POST", "/publish") == [200]
+    assert server.sessions == 0
+
+
+async def test_a_defect_leaves_nothing_to_go_on_with(server, connection, file, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("loader.job.pipeline.BlockEncoder.encode", broken)
+    async with begun(str(file), {}, connection, Progress()) as load:
+        result = await load.run()
+    assert isinstance(result.error, Defect)
+    assert result.resume is None
+    (job,) = list_jobs()
+    assert job.record.state is JobState.FAILED
+    assert server.datasets == {}
+    server.left_nothing()
+
+
+async def test_an_overwrite_that_can_go_on_says_what_fills_the_dataset(server, connection, file):
+    async with begun(str(file), {}, connection, Progress()) as load:
+        assert (await load.run()).error is None
+    server.emulator.inject("put:status=503")
+    options = {"overwrite": True, "retries": 0}
+    async with begun(str(file), options, connection, Progress()) as load:
+        result = await load.run()
+    assert result.exit_code == 6
+    (warning,) = [one for one in result.warnings if "the dataset is empty" in one]
+    assert f"{result.resume} fills it" in warning
+    server.emulator.faults.clear()
+    again = await resume(connection=connection)
+    assert again.status is loader.Status.PUBLISHED
+    assert not any("is empty" in one for one in again.warnings)
+    assert server.sql("SELECT * FROM t.t ORDER BY k") == [("a", 1), ("b", 2)]
+    assert server.sessions == 0
 
 
 async def test_a_defect_while_closing_hides_no_publish(server, load, monkeypatch):

@@ -64,7 +64,6 @@ DESCRIPTIONS = some(
     sources=st.tuples(
         some(NamedSource, text=TEXTS, table=optional(TEXTS), whole=st.booleans()),
     ),
-    directory=optional(TEXTS),
     options=st.dictionaries(TEXTS, JSON),
     mapping=optional(TEXTS),
     server=some(
@@ -157,8 +156,7 @@ def test_of_a_load(file, tmp_path, monkeypatch):
         "where": "v > 0",
     }
     made = described(["t=t.parquet"], **options)
-    assert made.sources == (NamedSource("t=t.parquet"),)
-    assert made.directory == str(tmp_path)
+    assert made.sources == (NamedSource(f"t={tmp_path}/t.parquet"),)
     assert made.mapping == "tables: {t: {columns: {v: {role: attribute}}}}\n"
     assert made.options["mapping"] == str(tmp_path / "map.yaml")
     assert made.options["rejects_file"] == str(tmp_path / "rejects.ndjson")

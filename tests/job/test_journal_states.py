@@ -64,25 +64,25 @@ def test_no_step_is_skipped():
 
 
 ENDS = [
-    (S.PUBLISHED, Status.PUBLISHED, 0, False, S.CLOSED),
-    (S.PUBLISHED, Status.PUBLISHED, 8, True, S.CLOSED),
-    (S.PUBLISHED, Status.FAILED, 1, False, S.CLOSED),
-    (S.PUBLISHING, Status.PUBLISHED, 0, False, S.CLOSED),
-    (S.PUBLISHING, Status.UNKNOWN, 8, True, S.UNKNOWN),
-    (S.PUBLISHING, Status.FAILED, 5, False, S.FAILED),
-    (S.PUBLISHING, Status.INTERRUPTED, 130, True, S.INTERRUPTED),
-    (S.UPLOADED, Status.UPLOADED, 0, True, None),
-    (S.UPLOADED, Status.UPLOADED, 0, False, S.CLOSED),
-    (S.UPLOADING, Status.FAILED, 6, True, S.INTERRUPTED),
-    (S.UPLOADING, Status.FAILED, 5, False, S.FAILED),
-    (S.CREATED, Status.INTERRUPTED, 130, False, S.INTERRUPTED),
-    (S.CREATED, Status.FAILED, 4, False, S.FAILED),
+    (S.PUBLISHED, Status.PUBLISHED, False, S.CLOSED),
+    (S.PUBLISHED, Status.FAILED, False, None),
+    (S.PUBLISHED, Status.INTERRUPTED, True, None),
+    (S.PUBLISHING, Status.PUBLISHED, False, S.CLOSED),
+    (S.PUBLISHING, Status.UNKNOWN, True, S.UNKNOWN),
+    (S.PUBLISHING, Status.FAILED, False, S.FAILED),
+    (S.PUBLISHING, Status.INTERRUPTED, True, S.INTERRUPTED),
+    (S.UPLOADED, Status.UPLOADED, True, None),
+    (S.UPLOADING, Status.INTERRUPTED, True, S.INTERRUPTED),
+    (S.UPLOADING, Status.INTERRUPTED, False, S.FAILED),
+    (S.UPLOADING, Status.FAILED, False, S.FAILED),
+    (S.CREATED, Status.INTERRUPTED, False, S.FAILED),
+    (S.CREATED, Status.FAILED, False, S.FAILED),
 ]
 
 
-@pytest.mark.parametrize(("state", "status", "code", "session", "expected"), ENDS)
-def test_the_state_at_the_end(state, status, code, session, expected):
-    found = end_state(state, status, code, session_open=session)
+@pytest.mark.parametrize(("state", "status", "resumable", "expected"), ENDS)
+def test_the_state_at_the_end(state, status, resumable, expected):
+    found = end_state(state, status, resumable=resumable)
     assert found is expected
     if found is not None:
         assert moved(state, found) is found

@@ -10,10 +10,19 @@ import threading
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from aiohttp import web
 
 import loader
-from loader.errors import BadValue, LoaderError, LoginFailed, UsageError
-from loader.job import LoadSettings, Progress, prepare_in_thread
+from loader.errors import (
+    BadValue,
+    LoaderError,
+    LoginFailed,
+    OutcomeUnknown,
+    Unavailable,
+    UnknownJob,
+    UsageError,
+)
+from loader.job import LoadSettings, Progress, prepare_in_thread, resume
 from loader.job.limits import Throttle
 from loader.sources import SourceOptions
 from tests.cli.harness import PASSWORD, PROJECT, USER
@@ -212,23 +221,123 @@ async def test_a_progress_function_that_fails_leaves_nothing_behind(connection, 
     server.left_nothing()
 
 
-async def test_a_cancelled_task_cleans_up(connection, server):
-    loop = asyncio.get_running_loop()
-    reached = asyncio.Event()
+class Hold:
+    """Says that a PUT has come, and does not answer it."""
 
-    async def hold(request):
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+
+    async def __call__(self, request):
         if request.method == "PUT" and "/uploadSessions/" in request.path:
-            loop.call_soon_threadsafe(reached.set)
+            self.reached.set()
             await asyncio.sleep(30)
 
-    server.fault = hold
-    task = asyncio.create_task(loader.push(TABLE, connection=connection))
-    await asyncio.wait_for(reached.wait(), 20)
+
+async def cancelled_in_mid_load(server, load) -> None:
+    server.fault = hold = Hold()
+    task = asyncio.create_task(load)
+    assert await asyncio.to_thread(hold.reached.wait, 20)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    server.fault = None
+
+
+async def test_a_cancelled_task_cleans_up(connection, server):
+    """Nobody else has what is in the memory of this process."""
+    await cancelled_in_mid_load(server, loader.push(TABLE, connection=connection))
     assert server.datasets == {}
     server.left_nothing()
+    with pytest.raises(UnknownJob):
+        await resume(connection=connection)
+
+
+async def test_a_cancelled_task_can_go_on_from_a_file(connection, server, file):
+    await cancelled_in_mid_load(server, loader.push(str(file), connection=connection))
+    assert server.sessions == 1
+    result = await resume(connection=connection)
+    assert result.status is loader.Status.PUBLISHED
+    assert (result.rows, result.chunks) == (3, 1)
+    assert server.sql("SELECT * FROM t.t ORDER BY k") == [("a", 1), ("b", 2), ("c", 3)]
+    assert server.sessions == 0
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(TABLE, path)
+    return path
+
+
+async def test_an_error_that_may_pass_says_how_to_go_on(connection, server, file):
+    server.emulator.inject("put:status=503,body=html")
+    with pytest.raises(Unavailable) as caught:
+        await loader.push(str(file), connection=connection, retries=0)
+    error = caught.value
+    result = error.result
+    assert result.status is loader.Status.INTERRUPTED
+    assert result.exit_code == 6
+    assert result.error is error
+    assert result.resume == error.details["resume"] == f"mstr-loader resume {result.job}"
+    assert error.hint.startswith(result.resume)
+    again = pickle.loads(pickle.dumps(error))
+    assert again.details["resume"] == result.resume
+    assert server.sessions == 1
+
+    server.emulator.faults.clear()
+    done = await resume(result.job, connection=connection)
+    assert (done.job, done.status) == (result.job, loader.Status.PUBLISHED)
+    assert server.sql("SELECT * FROM t.t ORDER BY k") == [("a", 1), ("b", 2), ("c", 3)]
+    assert server.sessions == 0
+
+
+async def test_an_error_that_may_pass_and_a_source_that_nobody_else_has(connection, server):
+    server.emulator.inject("put:status=503,body=html")
+    with pytest.raises(Unavailable) as caught:
+        await loader.push({"t": TABLE}, connection=connection, retries=0)
+    result = caught.value.result
+    assert result.status is loader.Status.FAILED
+    assert result.exit_code == 5
+    assert result.resume is None
+    assert "resume" not in caught.value.details
+    assert server.datasets == {}
+    server.left_nothing()
+
+
+async def test_what_is_uploaded_whole_needs_no_source(connection, server):
+    """Not even one that was in the memory of a process."""
+    result = await loader.push({"t": TABLE}, connection=connection, publish=False)
+    assert result.status is loader.Status.UPLOADED
+    assert result.exit_code == 0
+    assert result.resume == f"mstr-loader resume {result.job}"
+    assert server.sessions == 1
+    done = await resume(connection=connection)
+    assert (done.job, done.rows) == (result.job, 3)
+    assert server.sql("SELECT * FROM t.t ORDER BY k") == [("a", 1), ("b", 2), ("c", 3)]
+    assert server.sessions == 0
+
+
+async def test_a_publish_of_a_stream_can_still_be_looked_at(connection, server):
+    """A stream is uploaded whole by then."""
+
+    async def publishing(request):
+        if request.path.endswith("/publishStatus"):
+            return web.json_response({"uploadSessionId": "x", "status": 6, "message": "Building"})
+        return None
+
+    server.fault = publishing
+    with pytest.raises(OutcomeUnknown) as caught:
+        await loader.push({"t": TABLE.to_reader()}, connection=connection, publish_timeout=0.1)
+    result = caught.value.result
+    assert (result.status, result.exit_code) == (loader.Status.UNKNOWN, 8)
+    assert caught.value.hint.startswith(f"mstr-loader resume {result.job}")
+    assert server.sessions == 1
+    server.fault = None
+    done = await resume(result.job, connection=connection, publish_timeout=30)
+    assert (done.status, done.rows) == (loader.Status.PUBLISHED, 3)
+    assert server.called("POST", "/publish") == [200]
+    assert server.sql("SELECT * FROM t.t ORDER BY k") == [("a", 1), ("b", 2), ("c", 3)]
+    assert server.sessions == 0
 
 
 async def test_push_sync_in_a_notebook_can_be_interrupted(connection, server, monkeypatch):

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.model import DataType
@@ -163,7 +163,6 @@ def test_strings_of_any_layout(texts):
     assert len(parse_dates(texts.slice(0, 0), parse_format("dd/MM/yyyy"), DATE)) == 0
 
 
-@settings(deadline=None)
 @given(st.lists(st.none() | st.dates() | st.text("0123456789/", max_size=11), max_size=20))
 def test_dates_are_those_of_python(values):
     texts = [f"{v:%d/%m}/{v.year:04}" if isinstance(v, dt.date) else v for v in values]
@@ -181,7 +180,6 @@ def _python(text: str | None) -> dt.date | None:
         return None
 
 
-@settings(deadline=None)
 @given(st.lists(st.datetimes(), max_size=20))
 def test_moments_are_those_of_python(values):
     texts = [f"{v.month}/{v.day}/{v.year:04} {v:%H:%M:%S.%f}" for v in values]
@@ -189,7 +187,6 @@ def test_moments_are_those_of_python(values):
     assert parse_dates(pa.array(texts, pa.string()), date_format, US).to_pylist() == values
 
 
-@settings(deadline=None)
 @given(st.lists(st.times(), max_size=20))
 def test_times_are_those_of_python(values):
     texts = [f"{v:%I:%M:%S.%f %p}" for v in values]

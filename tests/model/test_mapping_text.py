@@ -167,7 +167,7 @@ def mapped(draw):
     return schemas, json.dumps(mapping)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(mapped())
 def test_any_model_is_written_and_read_as_the_same(case):
     schemas, text = case

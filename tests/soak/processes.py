@@ -140,6 +140,9 @@ class Host:
         # Files and not pipes: nobody reads while the journal is looked at.
         with tempfile.TemporaryDirectory(prefix="output-") as directory:
             out, err = Path(directory) / "out", Path(directory) / "err"
+            # A child may be killed before it has opened them.
+            out.touch()
+            err.touch()
             child = self.nursery.start(
                 arguments, environment=self.environment, out=out, err=err, death=death
             )

@@ -19,7 +19,7 @@ setup(
             depends=sorted(map(str, SOURCES.glob("*.h"))),
             language="c++",
             define_macros=STABLE,
-            extra_compile_args=["-std=c++17", "-O3", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"],
+            extra_compile_args=["-std=c++17", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra"],
             py_limited_api=not FREE_THREADED,
             optional=True,
         )

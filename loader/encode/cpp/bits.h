@@ -13,6 +13,12 @@
 #error "decimals and floats need 128-bit integers; compilers without them take the Python path"
 #endif
 
+// For what loops over values are made of: compilers think it too long to repeat.
+#define ENCODE_INLINE inline __attribute__((always_inline))
+
+// What nearly every value is, or is not.
+#define ENCODE_LIKELY(condition) __builtin_expect(!!(condition), 1)
+
 namespace encode {
 
 __extension__ using uint128 = unsigned __int128;

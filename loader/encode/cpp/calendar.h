@@ -23,7 +23,7 @@ class Calendar {
     static const Calendar& shared();
 
     // Writes `"YYYY-MM-DD"`, 12 bytes of the 16 it stores. The day has to be in range.
-    char* write_date(int64_t day, char* out) const {
+    ENCODE_INLINE char* write_date(int64_t day, char* out) const {
         const uint64_t place = static_cast<uint64_t>(day - FIRST);
         if (place < DAYS) {
             copy<16>(out, texts_ + 16 * place);
@@ -43,7 +43,7 @@ class Calendar {
     char texts_[16 * DAYS];
 };
 
-inline char* write_two(uint32_t number, char* out) {
+ENCODE_INLINE char* write_two(uint32_t number, char* out) {
     const uint32_t tens = number * 103 >> 10;
     out[0] = static_cast<char>('0' + tens);
     out[1] = static_cast<char>('0' + number - tens * 10);
@@ -51,7 +51,7 @@ inline char* write_two(uint32_t number, char* out) {
 }
 
 // Writes `HH:MM:SS`.
-inline char* write_clock(uint32_t second_of_day, char* out) {
+ENCODE_INLINE char* write_clock(uint32_t second_of_day, char* out) {
     const uint32_t minutes = second_of_day / 60;
     out = write_two(minutes / 60, out);
     *out++ = ':';
@@ -62,7 +62,7 @@ inline char* write_clock(uint32_t second_of_day, char* out) {
 
 // Writes the fewest of 3, 6 and 9 digits that lose nothing, and nothing for a whole second.
 template <int64_t per_second>
-inline char* write_fraction(uint32_t fraction, char* out) {
+ENCODE_INLINE char* write_fraction(uint32_t fraction, char* out) {
     if (per_second == 1 || fraction == 0) return out;
     *out++ = '.';
     if (per_second == 1'000) return write_padded(fraction, 3, out);

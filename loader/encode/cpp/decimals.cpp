@@ -69,6 +69,20 @@ char* write_wide_decimal(Wide magnitude, int scale, char* out) {
     return write_text(digits, count, out);
 }
 
+char* write_long_decimal(uint64_t magnitude, int scale, char* out) {
+    if (scale == 0) return write_unsigned(magnitude, out);
+    if (scale < 0 || scale > 16) return write_wide_decimal({{magnitude, 0, 0, 0}}, scale, out);
+    out = write_unsigned(magnitude / POWERS_OF_TEN[scale], out);
+    *out++ = '.';
+    uint64_t fraction = magnitude % POWERS_OF_TEN[scale];
+    if (scale > 8) {
+        out = write_padded(static_cast<uint32_t>(fraction / TEN_8), scale - 8, out);
+        fraction %= TEN_8;
+        scale = 8;
+    }
+    return write_padded(static_cast<uint32_t>(fraction), scale, out);
+}
+
 char* write_decimal_256(const uint8_t* bytes, int scale, char* out) {
     Wide number = load<Wide>(bytes);
     if (number.limbs[3] >> 63) {

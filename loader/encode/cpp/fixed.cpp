@@ -1,11 +1,13 @@
 // Types whose texts have a limited length: numbers, booleans, dates and times.
 #include <cstdlib>
 #include <cstring>
+#include <type_traits>
 
 #include "calendar.h"
 #include "decimals.h"
 #include "digits.h"
 #include "floats.h"
+#include "sinks.h"
 #include "source.h"
 
 namespace encode {
@@ -13,13 +15,34 @@ namespace {
 
 // A writer has `value(row, out)`: it writes what is not null and returns its end, or null if the
 // value is refused. How many bytes it takes at most is told by room().
+//
+// Writers of numbers have `find(first, count, digits)`, too: it finds the digits of a tile, if all are
+// of the usual size, and `found(digits, out)` writes a number from them.
+
+// Collects the numbers of a tile as they are stored; false if one is negative or too large.
+template <class Stored, int stride>
+ENCODE_INLINE bool find_digits(const uint8_t* values, int count, TileDigits& digits) {
+    uint64_t upper = 0;
+    uint32_t too_large = 0;
+    for (int row = 0; row < count; ++row) {
+        const uint64_t number = static_cast<uint64_t>(load<Stored>(values + row * stride));
+        const uint32_t lower = static_cast<uint32_t>(number);
+        upper |= number >> 32;
+        too_large |= lower >= TEN_8;
+        digits.numbers[row] = lower;
+    }
+    if ((upper | too_large) != 0) return false;
+    for (int row = count; row < TILE; ++row) digits.numbers[row] = 0;
+    digits.find();
+    return true;
+}
 
 template <class Stored>
 struct Integers {
     const uint8_t* values;
 
     static constexpr size_t room() { return sizeof(Stored) == 8 ? 20 : sizeof(Stored) == 4 ? 11 : 6; }
-    char* value(int64_t row, char* out) const {
+    ENCODE_INLINE char* value(int64_t row, char* out) const {
         const Stored number = load<Stored>(values + row * static_cast<int64_t>(sizeof(Stored)));
         if constexpr (std::is_signed_v<Stored>) {
             return write_signed(number, out);
@@ -27,9 +50,17 @@ struct Integers {
             return write_unsigned(number, out);
         }
     }
+
+    bool find(int64_t first, int count, TileDigits& digits) const {
+        constexpr int width = sizeof(Stored);
+        return find_digits<Stored, width>(values + first * width, count, digits);
+    }
+    ENCODE_INLINE char* found(uint64_t digits, char* out) const {
+        return write_digits(digits, out);
+    }
 };
 
-char* write_bool(bool value, char* out) {
+inline char* write_bool(bool value, char* out) {
     copy<8>(out, value ? "true\0\0\0" : "false\0\0");
     return out + (value ? 4 : 5);
 }
@@ -39,7 +70,7 @@ struct Booleans {
     int64_t offset;
 
     static constexpr size_t room() { return 5; }
-    char* value(int64_t row, char* out) const {
+    ENCODE_INLINE char* value(int64_t row, char* out) const {
         const int64_t bit = offset + row;
         return write_bool((bits[bit >> 3] >> (bit & 7) & 1) != 0, out);
     }
@@ -50,7 +81,7 @@ struct ByteBooleans {
     const uint8_t* values;
 
     static constexpr size_t room() { return 5; }
-    char* value(int64_t row, char* out) const { return write_bool(values[row] != 0, out); }
+    ENCODE_INLINE char* value(int64_t row, char* out) const { return write_bool(values[row] != 0, out); }
 };
 
 // Floats of all widths; what JSON cannot say becomes null and is counted.
@@ -60,7 +91,7 @@ struct Floats {
     uint64_t* lost;
 
     static constexpr size_t room() { return FLOAT_ROOM; }
-    char* value(int64_t row, char* out) const {
+    ENCODE_INLINE char* value(int64_t row, char* out) const {
         const Stored number = load<Stored>(values + row * static_cast<int64_t>(sizeof(Stored)));
         if (finite(number)) return write(number, out);
         ++*lost;
@@ -78,9 +109,25 @@ struct Decimals {
         constexpr int digits = sizeof(Stored) == 16 ? 39 : sizeof(Stored) == 8 ? 19 : 10;
         return decimal_room(digits, scale);
     }
-    char* value(int64_t row, char* out) const {
+    ENCODE_INLINE char* value(int64_t row, char* out) const {
         const Stored number = load<Stored>(values + row * static_cast<int64_t>(sizeof(Stored)));
         return write_decimal(static_cast<int128>(number), scale, out);
+    }
+
+    bool find(int64_t first, int count, TileDigits& digits) const {
+        constexpr int width = sizeof(Stored);
+        if (!has_point_inside(scale)) return false;
+        const uint8_t* const from = values + first * width;
+        if constexpr (width == 16) {
+            uint64_t upper = 0;
+            for (int row = 0; row < count; ++row) upper |= load<uint64_t>(from + row * width + 8);
+            return upper == 0 && find_digits<uint64_t, width>(from, count, digits);
+        } else {
+            return find_digits<Stored, width>(from, count, digits);
+        }
+    }
+    ENCODE_INLINE char* found(uint64_t digits, char* out) const {
+        return write_point(digits, scale, out);
     }
 };
 
@@ -89,7 +136,7 @@ struct Decimals256 {
     int scale;
 
     size_t room() const { return decimal_room(78, scale); }
-    char* value(int64_t row, char* out) const {
+    ENCODE_INLINE char* value(int64_t row, char* out) const {
         return write_decimal_256(values + row * 32, scale, out);
     }
 };
@@ -99,7 +146,7 @@ struct Days {
     const Calendar& calendar;
 
     static constexpr size_t room() { return 12; }
-    char* value(int64_t row, char* out) const {
+    ENCODE_INLINE char* value(int64_t row, char* out) const {
         const int32_t day = load<int32_t>(values + row * 4);
         return FIRST_DAY <= day && day <= LAST_DAY ? calendar.write_date(day, out) : nullptr;
     }
@@ -110,7 +157,7 @@ struct DaysInMilliseconds {
     const Calendar& calendar;
 
     static constexpr size_t room() { return 12; }
-    char* value(int64_t row, char* out) const {
+    ENCODE_INLINE char* value(int64_t row, char* out) const {
         constexpr int64_t day_length = DAY_SECONDS * 1'000;
         const int64_t stored = load<int64_t>(values + row * 8);
         const int64_t day = stored / day_length;
@@ -124,7 +171,7 @@ struct Times {
     const uint8_t* values;
 
     static constexpr size_t room() { return 20; }
-    char* value(int64_t row, char* out) const {
+    ENCODE_INLINE char* value(int64_t row, char* out) const {
         const int64_t time = load<Stored>(values + row * static_cast<int64_t>(sizeof(Stored)));
         if (time < 0 || time >= DAY_SECONDS * per_second) return nullptr;
         *out = '"';
@@ -142,7 +189,7 @@ struct Timestamps {
     bool instant;  // of a zone: told in UTC
 
     static constexpr size_t room() { return 32; }
-    char* value(int64_t row, char* out) const {
+    ENCODE_INLINE char* value(int64_t row, char* out) const {
         const int64_t time = load<int64_t>(values + row * 8);
         const int64_t second = floor_div(time, per_second);
         const int64_t day = floor_div(second, DAY_SECONDS);
@@ -163,7 +210,7 @@ struct Uuids {
     const uint8_t* values;
 
     static constexpr size_t room() { return 38; }
-    char* value(int64_t row, char* out) const {
+    ENCODE_INLINE char* value(int64_t row, char* out) const {
         const uint8_t* bytes = values + row * 16;
         *out++ = '"';
         for (int place = 0; place < 16; ++place) {
@@ -178,7 +225,7 @@ struct Uuids {
 
 struct Nulls {
     static constexpr size_t room() { return 4; }
-    char* value(int64_t, char* out) const {
+    ENCODE_INLINE char* value(int64_t, char* out) const {
         copy<4>(out, "null");
         return out + 4;
     }
@@ -190,7 +237,7 @@ struct Quoted {
     Writer writer;
 
     size_t room() const { return writer.room() + 2; }
-    char* value(int64_t row, char* out) const {
+    ENCODE_INLINE char* value(int64_t row, char* out) const {
         *out = '"';
         char* const end = writer.value(row, out + 1);
         if (end == nullptr) return nullptr;
@@ -203,49 +250,29 @@ struct Quoted {
     }
 };
 
+template <class Writer, class = void>
+constexpr bool FINDS_DIGITS = false;
+template <class Writer>
+constexpr bool FINDS_DIGITS<Writer, std::void_t<decltype(&Writer::find)>> = true;
+
 template <class Writer>
 class Fixed final : public Source {
   public:
     Fixed(const Writer& writer, const Validity& validity)
-        : Source(Form::CELLS, room_of(writer)), writer_(writer), validity_(validity) {}
+        : Source(room_of(writer)), writer_(writer), validity_(validity) {}
 
     // Where a float is to count what it loses.
     uint64_t* counter() { return &lost_; }
     Writer& writer() { return writer_; }
 
     char* run(int64_t first, int count, char* out) override {
-        const Writer writer = writer_;  // a copy that no store can be thought to change
-        const uint64_t valid = validity_.window(first, count);
-        if (valid == ~uint64_t{0}) {
-            for (int row = 0; row < count; ++row) {
-                out = writer.value(first + row, out);
-                if (out == nullptr) return nullptr;
-                *out++ = ',';
-            }
-            return out;
-        }
-        for (int row = 0; row < count; ++row) {
-            out = any(writer, first + row, valid >> row & 1, out);
-            if (out == nullptr) return nullptr;
-            *out++ = ',';
-        }
-        return out;
+        Chain chain{out};
+        return write(first, count, chain) ? chain.out : nullptr;
     }
 
-    bool cells(int64_t first, int count, const Cells& cells) override {
-        const Writer writer = writer_;
-        const uint64_t valid = validity_.window(first, count);
-        const bool all = valid == ~uint64_t{0};
-        char* text = cells.texts;
-        for (int row = 0; row < count; ++row, text += cells.stride) {
-            *text = cells.opening;
-            char* const from = text + (cells.opening != 0);
-            char* const end = all ? writer.value(first + row, from)
-                                  : any(writer, first + row, valid >> row & 1, from);
-            if (end == nullptr) return false;
-            cells.sizes[row] = static_cast<uint8_t>(end - text);
-        }
-        return true;
+    bool append(int64_t first, int count, char opening, char** ends) override {
+        SideBySide rows{opening, ends};
+        return write(first, count, rows);
     }
 
     bool render(int64_t row, Buffer& out) override {
@@ -256,9 +283,37 @@ class Fixed final : public Source {
     }
 
   private:
+    template <class Sink>
+    ENCODE_INLINE bool write(int64_t first, int count, Sink& sink) const {
+        const Writer writer = writer_;  // a copy that no store can be thought to change
+        const uint64_t valid = validity_.window(first, count);
+        if (valid != ~uint64_t{0}) {
+            for (int row = 0; row < count; ++row) {
+                char* const end = any(writer, first + row, valid >> row & 1, sink.begin(row));
+                if (end == nullptr) return false;
+                sink.end(row, end);
+            }
+            return true;
+        }
+        if constexpr (FINDS_DIGITS<Writer>) {
+            TileDigits digits;
+            if (writer.find(first, count, digits)) {
+                for (int row = 0; row < count; ++row)
+                    sink.end(row, writer.found(digits.digits[row], sink.begin(row)));
+                return true;
+            }
+        }
+        for (int row = 0; row < count; ++row) {
+            char* const end = writer.value(first + row, sink.begin(row));
+            if (end == nullptr) return false;
+            sink.end(row, end);
+        }
+        return true;
+    }
+
     static size_t room_of(const Writer& writer) { return writer.room() < 4 ? 4 : writer.room(); }
 
-    static char* any(const Writer& writer, int64_t row, bool valid, char* out) {
+    static ENCODE_INLINE char* any(const Writer& writer, int64_t row, bool valid, char* out) {
         if (valid) return writer.value(row, out);
         copy<4>(out, "null");
         return out + 4;

@@ -124,8 +124,12 @@ bool read_frame(PyObject* openings, PyObject* closing, size_t columns, RowFrame&
     frame.openings.resize(columns);
     for (Py_ssize_t place = 0; place < count; ++place) {
         const Object opening(PySequence_GetItem(openings, place));
-        if (!opening || !read(opening.get(), frame.openings[static_cast<size_t>(place)]))
+        std::string& text = frame.openings[static_cast<size_t>(place)];
+        if (!opening || !read(opening.get(), text)) return false;
+        if (text.empty()) {
+            PyErr_SetString(PyExc_ValueError, "an opening has at least one byte");
             return false;
+        }
     }
     return read(closing, frame.closing);
 }

@@ -3,27 +3,15 @@
 #include <cstring>
 #include <string>
 
-#include "source.h"
+#include "ready.h"
 
 namespace encode {
 namespace {
 
 // What all of them have in common: a nested value is one JSON text in quotes, unless it is inside
 // another one; and a value whose JSON is null is null.
-class Nested : public Source {
+class Nested : public Ready {
   public:
-    Nested() : Source(Form::READY) {}
-
-    bool refs(int64_t first, int count, Ref* refs) override {
-        texts_.begin();
-        for (int row = 0; row < count; ++row) {
-            if (!render(first + row, texts_.buffer())) return false;
-            texts_.end_row();
-        }
-        texts_.tell(refs);
-        return true;
-    }
-
     bool render(int64_t row, Buffer& out) override {
         json_.clear();
         if (!member(row, json_)) return false;
@@ -36,7 +24,7 @@ class Nested : public Source {
 
   protected:
     // Appends a value of a child and counts what it loses.
-    bool append(Source& child, int64_t row, Buffer& out) {
+    bool append_member(Source& child, int64_t row, Buffer& out) {
         const uint64_t before = child.lost();
         const bool written = child.member(row, out);
         lost_ += child.lost() - before;
@@ -44,7 +32,10 @@ class Nested : public Source {
     }
 
   private:
-    TileTexts texts_;
+    bool refs(int64_t first, int count, Ref* refs) override {
+        return rendered_refs(first, count, refs);
+    }
+
     Buffer json_;
 };
 
@@ -101,7 +92,7 @@ class List final : public Nested {
         out.append('[');
         for (int64_t at = span.begin; at < span.end; ++at) {
             if (at > span.begin) out.append(',');
-            if (!append(*members_, at, out)) return false;
+            if (!append_member(*members_, at, out)) return false;
         }
         out.append(']');
         return true;
@@ -133,7 +124,7 @@ class Map final : public Nested {
             if (at > span.begin) out.append(',');
             if (!append_key(at + entries_offset_, out)) return false;
             out.append(':');
-            if (!append(*values_, at + entries_offset_, out)) return false;
+            if (!append_member(*values_, at + entries_offset_, out)) return false;
         }
         out.append('}');
         return true;
@@ -143,7 +134,7 @@ class Map final : public Nested {
     // JSON has text keys: a key that is none is its JSON as text.
     bool append_key(int64_t at, Buffer& out) {
         const size_t from = out.size();
-        if (!append(*keys_, at, out)) return false;
+        if (!append_member(*keys_, at, out)) return false;
         if (out.begin()[from] == '"') return true;
         key_.clear();
         key_.append(out.begin() + from, out.size() - from);
@@ -175,7 +166,7 @@ class Struct final : public Nested {
         out.append('{');
         for (size_t field = 0; field < fields_.size(); ++field) {
             out.append(names_[field].data(), names_[field].size());
-            if (!append(*fields_[field], row + offset_, out)) return false;
+            if (!append_member(*fields_[field], row + offset_, out)) return false;
         }
         out.append('}');
         return true;
@@ -206,7 +197,7 @@ class Union final : public Nested {
         if (child < 0) return false;
         // A sparse child is as long as its union, a dense one is asked by place.
         const int64_t place = places_ == nullptr ? at : load<int32_t>(places_ + at * 4);
-        return append(*children_[static_cast<size_t>(child)], place, out);
+        return append_member(*children_[static_cast<size_t>(child)], place, out);
     }
 
   private:

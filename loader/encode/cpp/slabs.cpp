@@ -112,18 +112,24 @@ Slab* Slabs::allocate(size_t bytes) {
 }
 
 void Slabs::release(Slab* slab) {
-    if (slab->size_ == SLAB_BYTES) {
+    if (slab->size_ != SLAB_BYTES) return free_memory(slab);
+    Slab* freed[2] = {slab, nullptr};  // two at most: what is kept shrinks with what is in use
+    {
         const std::lock_guard<std::mutex> locked(mutex_);
         --in_use_;
-        const size_t most = in_use_ + SPARE_BEYOND_USE;
-        if (spare_.size() < (most < MOST_SPARE ? most : MOST_SPARE) &&
-            spare_.size() < spare_.capacity()) {
+        const size_t wanted = in_use_ + SPARE_BEYOND_USE;
+        const size_t most = wanted < MOST_SPARE ? wanted : MOST_SPARE;
+        if (spare_.size() < most && spare_.size() < spare_.capacity()) {
             slab->used_ = 0;
             spare_.push_back(slab);
-            return;
+            freed[0] = nullptr;
+        } else if (spare_.size() > most) {
+            freed[1] = spare_.back();
+            spare_.pop_back();
         }
     }
-    free_memory(slab);
+    for (Slab* each : freed)
+        if (each != nullptr) free_memory(each);
 }
 
 void Slabs::free_memory(Slab* slab) {

@@ -9,13 +9,10 @@
 #include "abi.h"
 #include "bits.h"
 #include "buffer.h"
+#include "digits.h"
 #include "text.h"
 
 namespace encode {
-
-// Values are prepared in tiles of so many rows: one word of validity bits, few enough to stay in
-// the processor's nearest cache for all columns of a row.
-constexpr int TILE = 64;
 
 // How a column is told, beyond what its Arrow type says (loader/model/types.py).
 enum Mode : unsigned {
@@ -27,40 +24,28 @@ enum Mode : unsigned {
     FOREIGN = 32,    // not to be looked at
 };
 
-enum class Form {
-    CELLS,  // of little and limited length
-    TEXTS,  // UTF-8 that is still to be checked, escaped and quoted
-    READY,  // JSON that is only to be copied
-};
-
-// Cells of one column in a tile: texts at equal distances, and their lengths.
-struct Cells {
-    char* texts;
-    size_t stride;
-    uint8_t* sizes;
-    char opening;  // a byte that every cell begins with; 0 for none
-};
-
 class Source {
   public:
-    explicit Source(Form form, size_t room = 0) : form_(form), room_(room) {}
+    explicit Source(size_t room = 0) : room_(room) {}
     virtual ~Source() = default;
     Source(const Source&) = delete;
     Source& operator=(const Source&) = delete;
 
-    Form form() const { return form_; }
+    // Values are written tile by tile, each tile after it was measured. All functions return null or
+    // false where a value has no text under the rules of the type table, and then the Python path
+    // finds out which and why.
 
-    // The most bytes a value takes; for CELLS.
+    // The most bytes a value takes, where that is the same for all values.
     size_t room() const { return room_; }
 
-    // CELLS: writes the values of up to TILE rows with a comma behind each. All functions that write
-    // return null or false where a value has no text under the rules of the type table, and then the
-    // Python path finds out which and why.
-    virtual char* run(int64_t, int, char*) { return nullptr; }
-    virtual bool cells(int64_t, int, const Cells&) { return false; }
+    // Adds the most bytes that the values of up to TILE rows take beyond room().
+    virtual bool measure(int64_t, int, size_t*) { return true; }
 
-    // TEXTS and READY: tells where the texts of up to TILE rows are, until the next call.
-    virtual bool refs(int64_t, int, Ref*) { return false; }
+    // Writes values with a comma behind each, and returns the end.
+    virtual char* run(int64_t first, int count, char* out) = 0;
+
+    // Writes values, each with a byte before it, to where the end of its row is, and moves that on.
+    virtual bool append(int64_t first, int count, char opening, char** ends) = 0;
 
     // Appends the JSON of one value, null as null.
     virtual bool render(int64_t row, Buffer& out) = 0;
@@ -75,15 +60,10 @@ class Source {
     uint64_t lost_ = 0;
 
   private:
-    Form form_;
     size_t room_;
 };
 
 using SourcePtr = std::unique_ptr<Source>;
-
-// What a null of READY texts is; long enough to be copied like one of them.
-inline constexpr char PADDED_NULL[SLACK] = "null";
-inline constexpr Ref NULL_TEXT{PADDED_NULL, 4, PADDED_NULL + SLACK};
 
 // Returns how to write an array; null where its type takes the Python path.
 SourcePtr source_of(const ArrowSchema& schema, const ArrowArray& array, unsigned mode, int depth = 0);

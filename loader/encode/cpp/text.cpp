@@ -3,9 +3,6 @@
 namespace encode {
 namespace {
 
-constexpr size_t LONG_TEXT = 4096;
-constexpr size_t LONGEST_ESCAPE = 6;  // \u001f
-
 // The letter behind the backslash; 'u' where only the number of the character will do.
 char escape_letter(unsigned char c) {
     switch (c) {
@@ -51,8 +48,8 @@ int character_length(const unsigned char* text, size_t left) {
     return overlong || beyond ? 0 : 4;
 }
 
-}  // namespace
-
+// Writes the one byte or the run of bytes at `*text` that are no plain ASCII, and moves on. Returns
+// null where they are not UTF-8.
 char* write_special(const char** text, const char* end, char* out) {
     const auto* at = reinterpret_cast<const unsigned char*>(*text);
     const auto* stop = reinterpret_cast<const unsigned char*>(end);
@@ -71,8 +68,36 @@ char* write_special(const char** text, const char* end, char* out) {
     return out;
 }
 
+}  // namespace
+
+char* write_escaped(const Ref& ref, char* out) {
+    const char* at = ref.text;
+    const char* const end = at + ref.size;
+    while (at < end) {
+        const size_t left = static_cast<size_t>(end - at);
+        const size_t take = left < 16 ? left : 16;
+        char padded[16] = {};
+        const char* from = at;
+        if (ref.readable - at < 16) {  // at the very end of the memory that may be read
+            std::memcpy(padded, at, take);
+            from = padded;
+        }
+        const Sixteen bytes(from);
+        bytes.store_to(out);
+        const size_t plain = static_cast<size_t>(__builtin_ctz(bytes.special() | 1u << 16));
+        const size_t done = plain < take ? plain : take;
+        at += done;
+        out += done;
+        if (plain < take) {
+            out = write_special(&at, end, out);
+            if (out == nullptr) return nullptr;
+        }
+    }
+    return out;
+}
+
 size_t quoted_bound(const char* text, size_t size) {
-    if (size <= LONG_TEXT) return LONGEST_ESCAPE * size + 2;
+    if (size <= LONG_TEXT) return ESCAPE_ROOM * size + 2;
     size_t bound = size + 2;
     for (size_t at = 0; at < size; ++at) {
         const unsigned char c = static_cast<unsigned char>(text[at]);

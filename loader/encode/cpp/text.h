@@ -48,28 +48,31 @@ class Sixteen {
 #endif
     }
 
-    // Returns the place of the first such byte; 16 or more if there is none.
-    int first_special() const {
+    // Returns one bit for each such byte, the first lowest.
+    uint32_t special() const {
         // As signed numbers, bytes above ASCII are below the space too.
 #if defined(__SSE2__)
         const __m128i low = _mm_cmplt_epi8(bytes_, _mm_set1_epi8(' '));
         const __m128i quote = _mm_cmpeq_epi8(bytes_, _mm_set1_epi8('"'));
         const __m128i backslash = _mm_cmpeq_epi8(bytes_, _mm_set1_epi8('\\'));
         const __m128i special = _mm_or_si128(low, _mm_or_si128(quote, backslash));
-        return __builtin_ctz(static_cast<unsigned>(_mm_movemask_epi8(special)) | 1u << 16);
+        return static_cast<uint32_t>(_mm_movemask_epi8(special));
 #elif defined(__ARM_NEON) && defined(__aarch64__)
         const uint8x16_t low = vcltq_s8(bytes_, vdupq_n_s8(' '));
         const uint8x16_t quote = vceqq_s8(bytes_, vdupq_n_s8('"'));
         const uint8x16_t backslash = vceqq_s8(bytes_, vdupq_n_s8('\\'));
         const uint8x16_t special = vorrq_u8(low, vorrq_u8(quote, backslash));
-        const uint8x8_t halves = vshrn_n_u16(vreinterpretq_u16_u8(special), 4);
-        const uint64_t nibbles = vget_lane_u64(vreinterpret_u64_u8(halves), 0);
-        return nibbles == 0 ? 16 : __builtin_ctzll(nibbles) >> 2;
+        static constexpr uint8_t BITS[16] = {1, 2, 4, 8, 16, 32, 64, 128,
+                                             1, 2, 4, 8, 16, 32, 64, 128};
+        const uint8x16_t bits = vandq_u8(special, vld1q_u8(BITS));
+        return vaddv_u8(vget_low_u8(bits)) | static_cast<uint32_t>(vaddv_u8(vget_high_u8(bits))) << 8;
 #else
-        int place = 0;
-        while (place < 16 && bytes_[place] >= ' ' && bytes_[place] != '"' && bytes_[place] != '\\')
-            ++place;
-        return place;
+        uint32_t special = 0;
+        for (int place = 0; place < 16; ++place) {
+            const signed char byte = bytes_[place];
+            special |= static_cast<uint32_t>(byte < ' ' || byte == '"' || byte == '\\') << place;
+        }
+        return special;
 #endif
     }
 
@@ -83,46 +86,17 @@ class Sixteen {
 #endif
 };
 
-// Writes the one byte or the run of bytes at `*text` that are no plain ASCII, and moves on. Returns
-// null where they are not UTF-8.
-char* write_special(const char** text, const char* end, char* out);
+// The most bytes of one byte: \u001f.
+constexpr size_t ESCAPE_ROOM = 6;
+
+// For longer texts it is worth to count what they need.
+constexpr size_t LONG_TEXT = 4096;
 
 // Returns the bytes that a text takes in quotes, or more; exact where the text is long.
 size_t quoted_bound(const char* text, size_t size);
 
-// Writes the text without quotes. Returns null where it is not UTF-8.
-inline char* write_escaped(const Ref& ref, char* out) {
-    const char* at = ref.text;
-    const char* const end = at + ref.size;
-    while (at < end) {
-        const size_t left = static_cast<size_t>(end - at);
-        const size_t take = left < 16 ? left : 16;
-        if (take < 16 && ref.readable - at < 16) {
-            char padded[16] = {};  // at the very end of the memory that may be read
-            std::memcpy(padded, at, take);
-            const Sixteen last(padded);
-            last.store_to(out);
-            const size_t plain = static_cast<size_t>(last.first_special());
-            if (plain >= take) return out + take;
-            at += plain;
-            out += plain;
-        } else {
-            const Sixteen bytes(at);
-            bytes.store_to(out);
-            const size_t plain = static_cast<size_t>(bytes.first_special());
-            if (plain >= take) {
-                at += take;
-                out += take;
-                continue;
-            }
-            at += plain;
-            out += plain;
-        }
-        out = write_special(&at, end, out);
-        if (out == nullptr) return nullptr;
-    }
-    return out;
-}
+// Writes the text without quotes, whatever its length. Returns null where it is not UTF-8.
+char* write_escaped(const Ref& ref, char* out);
 
 // Writes the text in quotes. Returns null where it is not UTF-8.
 inline char* write_quoted(const Ref& ref, char* out) {
@@ -131,6 +105,26 @@ inline char* write_quoted(const Ref& ref, char* out) {
     if (out == nullptr) return nullptr;
     *out = '"';
     return out + 1;
+}
+
+// The same for a text of at most 16 * `steps` bytes, in so many steps whatever its length: lengths
+// differ from row to row, and a loop that ends differently each time is what processors are slow at.
+template <int steps>
+ENCODE_INLINE char* write_short_quoted(const Ref& ref, char* out) {
+    static_assert(steps <= 4, "one bit for each byte");
+    if (!ENCODE_LIKELY(ref.can_read(16 * steps))) return write_quoted(ref, out);
+    uint64_t special = 0;
+    for (int step = 0; step < steps; ++step) {
+        const Sixteen bytes(ref.text + 16 * step);
+        bytes.store_to(out + 1 + 16 * step);
+        special |= static_cast<uint64_t>(bytes.special()) << 16 * step;
+    }
+    // Shifted in two: by 64 is undefined.
+    const uint64_t behind = ~uint64_t{0} << (ref.size / 2) << (ref.size - ref.size / 2);
+    if (!ENCODE_LIKELY((special & ~behind) == 0)) return write_quoted(ref, out);
+    *out = '"';
+    out[1 + ref.size] = '"';
+    return out + ref.size + 2;
 }
 
 // Copies a text as it is.

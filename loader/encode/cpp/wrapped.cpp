@@ -1,7 +1,7 @@
 // Dictionaries and run ends: columns that name their values rather than hold them.
 #include <cstring>
 
-#include "source.h"
+#include "ready.h"
 
 namespace encode {
 namespace {
@@ -70,11 +70,10 @@ class Entries {
     Buffer texts_;
 };
 
-class Dictionary final : public Source {
+class Dictionary final : public Ready {
   public:
     Dictionary(char format, const ArrowArray& array, SourcePtr entries)
-        : Source(Form::READY),
-          format_(format),
+        : format_(format),
           indices_(static_cast<const uint8_t*>(array.buffers[1])),
           validity_(validity_of(array)),
           entries_(std::move(entries), array.dictionary->length),
@@ -82,19 +81,6 @@ class Dictionary final : public Source {
           // a table of the entries would cost more than writing each value anew.
           keeps_(array.dictionary->length <= array.length) {
         if (indices_ != nullptr) indices_ += array.offset * index_width(format);
-    }
-
-    bool refs(int64_t first, int count, Ref* refs) override {
-        if (!keeps_) return made_refs(first, count, refs);
-        int64_t shown[TILE];
-        for (int row = 0; row < count; ++row) {
-            if (!index(first + row, shown[row])) return false;
-            if (shown[row] != NONE && !entries_.show(shown[row], lost_)) return false;
-        }
-        // Only now: a new entry may move all texts.
-        for (int row = 0; row < count; ++row)
-            refs[row] = shown[row] == NONE ? NULL_TEXT : entries_.ref(shown[row]);
-        return true;
     }
 
     bool render(int64_t row, Buffer& out) override { return write<&Source::render>(row, out); }
@@ -126,13 +112,16 @@ class Dictionary final : public Source {
         return written;
     }
 
-    bool made_refs(int64_t first, int count, Ref* refs) {
-        texts_.begin();
+    bool refs(int64_t first, int count, Ref* refs) override {
+        if (!keeps_) return rendered_refs(first, count, refs);
+        int64_t shown[TILE];
         for (int row = 0; row < count; ++row) {
-            if (!render(first + row, texts_.buffer())) return false;
-            texts_.end_row();
+            if (!index(first + row, shown[row])) return false;
+            if (shown[row] != NONE && !entries_.show(shown[row], lost_)) return false;
         }
-        texts_.tell(refs);
+        // Only now: a new entry may move all texts.
+        for (int row = 0; row < count; ++row)
+            refs[row] = shown[row] == NONE ? NULL_TEXT : entries_.ref(shown[row]);
         return true;
     }
 
@@ -141,14 +130,12 @@ class Dictionary final : public Source {
     Validity validity_;
     Entries entries_;
     bool keeps_;
-    TileTexts texts_;
 };
 
-class RunEnds final : public Source {
+class RunEnds final : public Ready {
   public:
     RunEnds(char format, const ArrowArray& array, SourcePtr values)
-        : Source(Form::READY),
-          format_(format),
+        : format_(format),
           offset_(array.offset),
           runs_(array.children[0]->length),
           values_(std::move(values)) {
@@ -157,6 +144,14 @@ class RunEnds final : public Source {
         if (ends_ != nullptr) ends_ += ends.offset * index_width(format);
     }
 
+    bool render(int64_t row, Buffer& out) override {
+        return write<&Source::render>(run_of(row), out);
+    }
+    bool member(int64_t row, Buffer& out) override {
+        return write<&Source::member>(run_of(row), out);
+    }
+
+  private:
     bool refs(int64_t first, int count, Ref* refs) override {
         texts_.begin();
         int64_t last = -1;
@@ -181,14 +176,6 @@ class RunEnds final : public Source {
         return true;
     }
 
-    bool render(int64_t row, Buffer& out) override {
-        return write<&Source::render>(run_of(row), out);
-    }
-    bool member(int64_t row, Buffer& out) override {
-        return write<&Source::member>(run_of(row), out);
-    }
-
-  private:
     // Rows mostly come one after the other, so the run is that of the last row or near it.
     int64_t run_of(int64_t row) {
         const int64_t place = offset_ + row;
@@ -228,7 +215,6 @@ class RunEnds final : public Source {
     const uint8_t* ends_ = nullptr;
     int64_t run_ = 0;
     uint64_t lost_of_run_ = 0;
-    TileTexts texts_;
 };
 
 bool is_index(const char* format) {

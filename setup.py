@@ -1,4 +1,4 @@
-"""Builds the native encoder where a C++ compiler is at hand; without one the package still works."""
+"""Builds the compiled encoder where a C++ compiler is at hand; the package works without it."""
 
 import sysconfig
 from pathlib import Path
@@ -19,7 +19,10 @@ setup(
             depends=sorted(map(str, SOURCES.glob("*.h"))),
             language="c++",
             define_macros=STABLE,
-            extra_compile_args=["-std=c++17", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra"],
+            extra_compile_args=[
+                *("-std=c++17", "-O3", "-g0", "-fvisibility=hidden"),
+                *("-Wall", "-Wextra", "-Woverloaded-virtual"),
+            ],
             py_limited_api=not FREE_THREADED,
             optional=True,
         )

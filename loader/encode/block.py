@@ -79,7 +79,7 @@ class BlockEncoder:
         for count, written in self._written(block, refused):
             rows += count
             for lane, segments in zip(lanes, written.lanes, strict=True):
-                lane += segments
+                lane.extend(segments)
             for column, number in zip(self._table.columns, written.lost, strict=True):
                 if number:
                     lost[column.name] = lost.get(column.name, 0) + number

@@ -1,7 +1,7 @@
 """The compiled encoder, where the package was built with one: the same bytes, several times faster.
 
-It takes record batches through the Arrow C Data Interface and leaves the interpreter lock free. What
-it does not take, a type or a value that has to be refused, it leaves to the Python path.
+It takes record batches through the Arrow C Data Interface and leaves the interpreter lock free.
+What it does not take, a type or a value that has to be refused, it leaves to Arrow's kernels.
 """
 
 from __future__ import annotations
@@ -94,9 +94,11 @@ class NativeWriter:
         for place, written in enumerate(_native.columns([data], self._modes)):
             if written is None:
                 array = data.column(place)
-                written = ((self._kernels.column(place, array),), non_finite(array))  # noqa: PLW2901
-            lanes.append(written[0])
-            losses.append(written[1])
+                lanes.append([self._kernels.column(place, array)])
+                losses.append(non_finite(array))
+            else:
+                lanes.append(written[0])
+                losses.append(written[1])
         return Written(lanes, losses)
 
     def _write_rows(self, data: pa.RecordBatch) -> Written:

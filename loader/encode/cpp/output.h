@@ -35,14 +35,15 @@ class Output {
     // Begins the next lane and returns where its first value goes.
     char* begin_lane() {
         lanes_.emplace_back();
-        begin_ = slab_ == nullptr ? nullptr : slab_->free_begin();
+        if (slab_ == nullptr) return next_slab(nullptr, 0);
+        begin_ = slab_->free_begin();
         return begin_;
     }
 
     // Makes sure that so many bytes can be written, and SLACK more be touched. What was written up
     // to `out` has to end with a comma; the return value is where to go on.
     char* room(char* out, size_t bytes) {
-        if (out != nullptr && static_cast<size_t>(limit_ - out) >= bytes) return out;
+        if (static_cast<size_t>(limit_ - out) >= bytes) return out;
         return next_slab(out, bytes);
     }
 

@@ -19,9 +19,12 @@ from loader.encode.orientation import Orientation
 from loader.model import DataType, Table
 
 try:
-    from loader.encode import _native
+    # Not from the package, which is still being imported.
+    import loader.encode._native as _native  # noqa: PLR0402
+except ModuleNotFoundError:
+    _MISSING: str | None = "no C++ compiler was at hand when it was installed"
 except ImportError as error:
-    _MISSING: str | None = str(error)
+    _MISSING = str(error)
 else:
     _MISSING = None
 
@@ -46,7 +49,7 @@ def native_missing() -> str | None:
     """Returns why they are not, for a person to read; None if they are."""
     if _MISSING is None:
         return None
-    return f"built without its compiled encoder, so encoding is slower ({_MISSING})"
+    return f"there is no compiled encoder, so encoding is several times slower: {_MISSING}"
 
 
 class NativeWriter:

@@ -76,11 +76,15 @@ class Tables:
         elif pa.types.is_date64(arrow):
             days = self._numbers.integers(-719_162, 2_932_897, size)
             raw = (days * 86_400_000).tobytes()
-        elif width < 16 and pa.types.is_decimal(arrow):  # Arrow casts these, and then it checks
-            raw = self._short(size, width)
-        elif self._random.random() < 0.6 and width in (4, 8, 16, 32):
+        elif self._is_short(arrow):
             raw = self._short(size, width)
         return pa.Array.from_buffers(arrow, size, [self._validity(size), pa.py_buffer(raw)])
+
+    def _is_short(self, arrow: pa.DataType) -> bool:
+        width = arrow.bit_width // 8
+        if pa.types.is_decimal(arrow) and width < 16:  # Arrow casts these, and then it checks
+            return True
+        return width in {4, 8, 16, 32} and self._random.random() < 0.6
 
     def _short(self, size: int, width: int) -> bytes:
         """Numbers of every length, the negative ones as well."""

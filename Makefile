@@ -18,7 +18,7 @@ export MSTR_LOADER_STATE ?= $(CURDIR)/$(DATA)/state
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-.venv/.installed: pyproject.toml
+.venv/.installed: pyproject.toml setup.py $(wildcard loader/encode/cpp/*)
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed (PYTHON=… names one)" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
@@ -64,6 +64,33 @@ unit: .venv/.installed .venv-vendor/.installed ## All tests
 soak: .venv/.installed ## Let SEEDS=200 random loads, from seed FIRST=1, fail in every way and compare every row
 	$(BIN)/python -m tests.soak --seeds $(or $(SEEDS),200) --first $(or $(FIRST),1) --json $(DATA)/soak.json
 
+SANITIZED := build/sanitized
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1
+# Python itself leaks at its end, and Arrow's own pools would hide who reads beyond a buffer.
+SANITIZER_RUN = env LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 ARROW_DEFAULT_MEMORY_POOL=system
+
+# A copy of the package whose compiled encoder checks every access.
+$(SANITIZED)/.built: .venv/.installed setup.py $(wildcard loader/encode/cpp/*) $(wildcard loader/encode/*.py) $(wildcard tests/encode/*.py)
+	@mkdir -p $(SANITIZED)
+	@rm -rf $(SANITIZED)/loader $(SANITIZED)/tests
+	@cp -R loader tests docs pyproject.toml README.md setup.py $(SANITIZED)
+	@rm -f $(SANITIZED)/loader/encode/_native*.so
+	cd $(SANITIZED) && CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)" \
+		$(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+	@ls $(SANITIZED)/loader/encode/_native*.so >/dev/null
+	@touch $@
+
+.PHONY: sanitize
+sanitize: $(SANITIZED)/.built ## The encoder's tests under the address and undefined-behaviour sanitizers
+	cd $(SANITIZED) && $(SANITIZER_RUN) $(CURDIR)/$(BIN)/python -m pytest --numprocesses auto --timeout 900 \
+		--hypothesis-profile sanitized tests/encode
+
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz: $(SANITIZED)/.built ## Random tables through both encoders under the sanitizers, FUZZ_SECONDS long
+	cd $(SANITIZED) && $(SANITIZER_RUN) $(CURDIR)/$(BIN)/python -m tests.encode.fuzz --seconds $(FUZZ_SECONDS)
+
 .PHONY: foreign
 foreign: .venv/.installed ## Load the files of other writers below FOREIGN=DIR and compare every value
 	$(BIN)/python -m tests.foreign.run $(FOREIGN)
@@ -79,4 +106,4 @@ bench: .venv/.installed .venv-vendor/.installed $(LINEITEM) ## Measure against t
 
 .PHONY: clean
 clean: ## Remove generated data and environments
-	rm -rf .venv .venv-vendor $(DATA) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-vendor build loader/encode/_native*.so $(DATA) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

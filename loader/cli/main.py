@@ -9,6 +9,8 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -48,8 +50,15 @@ app.command()(emulator)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"mstr-loader {__version__}")
+        print(
+            f"mstr-loader {__version__} ({'compiled' if _is_compiled() else 'no compiled'} encoder)"
+        )
         raise typer.Exit
+
+
+def _is_compiled() -> bool:
+    """Looks for the compiled encoder without loading it: its package takes half a second."""
+    return PathFinder.find_spec("_native", [str(Path(__file__).parents[1] / "encode")]) is not None
 
 
 @app.callback()

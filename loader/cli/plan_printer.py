@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from loader.cli.printers import count, listened_to
+from loader.encode import native_missing
 from loader.job.preview import shown_type
 from loader.units import size
 
@@ -37,7 +38,8 @@ def print_plan(plan: LoadPlan, *, as_json: bool) -> None:
             f"\n{plan.orientation.lower()} orientation, chunks of about "
             f"{size(plan.chunk_target)}, {plan.memory.concurrency} at once"
         )
-    print(f"memory: {plan.memory.formula()}", flush=True)
+    print(f"memory: {plan.memory.formula()}")
+    print(f"encoder: {native_missing() or 'compiled'}", flush=True)
     for warning in plan.warnings:
         print(f"warning: {warning}", file=sys.stderr)
 

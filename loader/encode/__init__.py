@@ -4,6 +4,7 @@ from loader.encode.base64 import Base64Text
 from loader.encode.block import BlockEncoder, Encoded
 from loader.encode.chunk import Chunk, assemble, chunk_overhead, row_overhead
 from loader.encode.keys import row_keys
+from loader.encode.native import native_available, native_missing
 from loader.encode.orientation import Orientation
 from loader.encode.refusal import ValueRefused
 from loader.encode.runs import Rows
@@ -19,6 +20,8 @@ __all__ = [
     "ValueRefused",
     "assemble",
     "chunk_overhead",
+    "native_available",
+    "native_missing",
     "row_keys",
     "row_overhead",
     "row_widths",

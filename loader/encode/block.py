@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.types as pt
 
 from loader.badrow import BadRow
 from loader.encode.base64 import Segment
-from loader.encode.finite import non_finite
-from loader.encode.joins import constant, join
+from loader.encode.kernels import KernelWriter, Written
 from loader.encode.misfits import Refusals, misfits
-from loader.encode.numbers import numpy_json
+from loader.encode.native import NativeWriter, native_available
 from loader.encode.orientation import Orientation
-from loader.encode.records import record_writer
 from loader.encode.refusal import ValueRefused
-from loader.encode.runs import Rows, Run, runs
-from loader.encode.strings import escape_rows, plain
-from loader.encode.texts import compact, texts
-from loader.layouts import unwrapped
+from loader.encode.runs import Rows, Run, by_file, runs
+from loader.encode.texts import texts
 from loader.model import DataType, Table
 
-__all__ = ["BlockEncoder", "Encoded", "column_json"]
+__all__ = ["BlockEncoder", "Encoded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +47,22 @@ class BlockEncoder:
     """The seam between Arrow and JSON for one table: record batches in, JSON segments out.
 
     Blocks may be encoded by several threads at once: an encoder keeps no state. Nearly all of the
-    work is done by Arrow's kernels, which release the interpreter lock.
+    work is done by compiled code or Arrow's kernels, which release the interpreter lock.
+
+    Args:
+        table: The columns of every block.
+        orientation: How values are arranged.
+        native: Whether compiled code is used, where the package has it. The bytes are the same.
     """
 
-    def __init__(self, table: Table, orientation: Orientation) -> None:
+    def __init__(self, table: Table, orientation: Orientation, *, native: bool = True) -> None:
         self._table = table
         self._orientation = orientation
-        self._rows_json = (
-            record_writer(table.column_names) if orientation is Orientation.RECORDS else _rows_json
+        self._kernels = KernelWriter(table, orientation)
+        self._native = (
+            NativeWriter(table, orientation, self._kernels)
+            if native and native_available()
+            else None
         )
 
     def encode(self, block: Sequence[Rows]) -> Encoded:
@@ -74,21 +76,13 @@ class BlockEncoder:
         lost: dict[str, int] = {}
         rejected = [bad for part in block for bad in part.rejected]
         refused: list[BadRow] = []
-        for run in runs(block):
-            data = run.data
-            try:
-                segments = self._segments(data)
-            except ValueRefused:
-                bad = self._misfits(run)
-                refused += bad.values()
-                data = run.data_without(list(bad))
-                if not data.num_rows:
-                    continue
-                segments = self._segments(data)
-            for lane, segment in zip(lanes, segments, strict=True):
-                lane.append(segment)
-            rows += data.num_rows
-            self._count_non_finite(data, lost)
+        for count, written in self._written(block, refused):
+            rows += count
+            for lane, segments in zip(lanes, written.lanes, strict=True):
+                lane.extend(segments)
+            for column, number in zip(self._table.columns, written.lost, strict=True):
+                if number:
+                    lost[column.name] = lost.get(column.name, 0) + number
         return Encoded(
             rows=rows,
             lanes=tuple(tuple(lane) for lane in lanes),
@@ -101,15 +95,32 @@ class BlockEncoder:
     def _lanes(self) -> int:
         return len(self._table.columns) if self._orientation is Orientation.COLUMN else 1
 
-    def _segments(self, data: pa.RecordBatch) -> list[Segment]:
-        """Returns what the rows add to each lane."""
-        by_column = self._orientation is Orientation.COLUMN
-        encode: Callable[..., Any] = column_json if by_column else texts
-        encoded = [
-            encode(array, column.data_type, as_text=column.as_text)
-            for column, array in zip(self._table.columns, data.columns, strict=True)
-        ]
-        return encoded if by_column else [self._rows_json(encoded)]
+    def _written(
+        self, block: Sequence[Rows], refused: list[BadRow]
+    ) -> Iterator[tuple[int, Written]]:
+        """Yields what the rows become, and how many they are; notes those that are refused."""
+        for parts in by_file(block):
+            if self._native is not None:
+                # Compiled code is as fast on few rows as on many: nothing is put together first.
+                alone = self._native.write_alone([part.data for part in parts])
+                if alone is not None:
+                    yield sum(part.data.num_rows for part in parts), alone
+                    continue
+            for run in runs(parts):
+                data = run.data
+                try:
+                    written = self._write(data)
+                except ValueRefused:
+                    bad = self._misfits(run)
+                    refused += bad.values()
+                    data = run.data_without(list(bad))
+                    if not data.num_rows:
+                        continue
+                    written = self._write(data)
+                yield data.num_rows, written
+
+    def _write(self, data: pa.RecordBatch) -> Written:
+        return (self._native or self._kernels).write(data)
 
     def _misfits(self, run: Run) -> dict[int, BadRow]:
         """Returns the rows with a value that its data type cannot hold; of each tells the first."""
@@ -131,13 +142,6 @@ class BlockEncoder:
                         hint=hint,
                     )
         return dict(sorted(bad.items()))
-
-    def _count_non_finite(self, data: pa.RecordBatch, counts: dict[str, int]) -> None:
-        """Counts the NaN and infinite values that JSON cannot say and that become null."""
-        for column, array in zip(self._table.columns, data.columns, strict=True):
-            lost = non_finite(array)
-            if lost:
-                counts[column.name] = counts.get(column.name, 0) + lost
 
 
 def _refusals(data_type: DataType, array: pa.Array) -> Refusals | None:
@@ -164,37 +168,3 @@ def _in_order(
         return (*rejected, *refused)
     files = list(dict.fromkeys(part.origin for part in block))
     return tuple(sorted((*rejected, *refused), key=lambda bad: (files.index(bad.origin), bad.row)))
-
-
-def column_json(array: pa.Array, data_type: DataType, *, as_text: bool = False) -> Segment:
-    """Returns the values of a column, joined by commas.
-
-    The shortcuts give the same bytes as joining ``texts``; they only skip making each text.
-    """
-    array = unwrapped(array)
-    arrow = array.type
-    simple = arrow in _NUMPY_TYPES and data_type.is_number and not as_text
-    if simple and not (array.null_count and pt.is_integer(arrow)):
-        if array.null_count:
-            array = pc.fill_null(array, float("nan"))
-        return numpy_json(array)
-    array = compact(array)
-    if pt.is_string(array.type) and data_type is DataType.STRING and not array.null_count:
-        array = plain(array)
-        if not len(escape_rows(array)):
-            return join(array, '","', around=('"', '"'))
-    return join(texts(array, data_type, as_text=as_text), ",")
-
-
-def _rows_json(columns: Sequence[pa.Array]) -> Segment:
-    rows = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, constant(","))
-    return join(rows, "],[", around=("[", "]"))
-
-
-_NUMPY_TYPES = frozenset(
-    (
-        *(pa.int8(), pa.int16(), pa.int32(), pa.int64()),
-        *(pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
-        *(pa.float32(), pa.float64()),
-    )
-)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from loader.badrow import BadRow
 from loader.layouts import take
 
-__all__ = ["Rows", "Run", "runs"]
+__all__ = ["Rows", "Run", "by_file", "runs"]
 
 
 class Rows(Protocol):
@@ -72,20 +72,24 @@ class Run:
         return cls(part.data, (part,), (0,))
 
 
-def runs(block: Sequence[Rows]) -> Iterator[Run]:
-    """Merges the slices of each file: kernels are slow on few rows, copying is not."""
+def by_file(block: Sequence[Rows]) -> Iterator[list[Rows]]:
+    """Groups the slices by file, without those that have no rows."""
     filled = (rows for rows in block if rows.data.num_rows)
     for _, slices in itertools.groupby(filled, key=lambda rows: rows.origin):
-        parts = list(slices)
-        if not parts[1:]:
-            yield Run.of(parts[0])
-            continue
-        try:
-            whole = pa.concat_batches([part.data for part in parts])
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            # Not all dictionaries can be made one (with a null among the entries, say, or more
-            # entries than the indices can count). Part by part the bytes are the same.
-            yield from map(Run.of, parts)
-        else:
-            sizes = [part.data.num_rows for part in parts]
-            yield Run(whole, parts, list(itertools.accumulate(sizes[:-1], initial=0)))
+        yield list(slices)
+
+
+def runs(parts: Sequence[Rows]) -> Iterator[Run]:
+    """Merges the slices of a file: kernels are slow on few rows, copying is not."""
+    if not parts[1:]:
+        yield Run.of(parts[0])
+        return
+    try:
+        whole = pa.concat_batches([part.data for part in parts])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        # Not all dictionaries can be made one (with a null among the entries, say, or more
+        # entries than the indices can count). Part by part the bytes are the same.
+        yield from map(Run.of, parts)
+    else:
+        sizes = [part.data.num_rows for part in parts]
+        yield Run(whole, parts, list(itertools.accumulate(sizes[:-1], initial=0)))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from loader.api import Client, Connection, KeepAlive
+from loader.encode import native_missing
 from loader.errors import (
     Defect,
     Interrupted,
@@ -131,9 +132,13 @@ class Load:
 
     @property
     def notes(self) -> Sequence[str]:
-        """What was guessed about the sources, in words."""
+        """What was guessed about the sources, and why it may be slow, in words."""
         tables = self._running.prepared.tables
-        return [f"{table.name}: {note}" for table, source in tables for note in source.notes]
+        missing = native_missing()
+        return [
+            *(f"{table.name}: {note}" for table, source in tables for note in source.notes),
+            *([missing] if missing else []),
+        ]
 
     def stopped_at_once(self) -> None:
         """Notes in the result that the process ends now, in the middle of whatever it was doing."""

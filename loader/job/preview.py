@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from loader.encode import chunk_overhead
+from loader.encode import chunk_overhead, native_available
 from loader.job.keys import check_keys
 from loader.job.prepare import Prepared
 from loader.job.sample import Sample, take_sample
@@ -126,6 +126,7 @@ class LoadPlan:
                 "json": self.memory.json,
                 "formula": self.memory.formula(),
             },
+            "encoder": "compiled" if native_available() else "kernels",
             "warnings": list(self.warnings),
         }
 

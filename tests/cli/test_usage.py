@@ -7,6 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from loader import __version__
+from loader.encode import native_available
+from tests.cli.harness import connection
 
 COMMANDS = ("push", "plan", "emulator")
 
@@ -131,7 +133,16 @@ def test_the_smaller_chunk_size_that_is_suggested_works(command, good):
 
 def test_version(command):
     outcome = command("--version").succeeded()
-    assert outcome.out == f"mstr-loader {__version__}\n"
+    compiled = "compiled encoder" if native_available() else "no compiled encoder"
+    assert outcome.out == f"mstr-loader {__version__} ({compiled})\n"
+
+
+def test_a_missing_compiled_encoder_is_said_once(command, server, good, monkeypatch):
+    monkeypatch.setattr("loader.job.load.native_missing", lambda: "no compiler")
+    outcome = command("push", good, *connection(server)).succeeded()
+    assert outcome.err.count("no compiler") == 1
+    monkeypatch.setattr("loader.cli.plan_printer.native_missing", lambda: "no compiler")
+    assert "encoder: no compiler\n" in command("plan", good).succeeded().out
 
 
 def test_help_lists_the_commands(command):

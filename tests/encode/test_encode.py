@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from loader.encode import BlockEncoder, Orientation, assemble, row_widths
 from loader.encode import texts as texts_module
-from loader.encode.block import column_json
+from loader.encode.kernels import column_json
 from loader.encode.texts import texts
 from loader.model import DataType, data_type_of
 from tests.encode.reading import (

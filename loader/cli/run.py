@@ -92,6 +92,8 @@ class _Run:
         finally:
             for number in numbers:
                 loop.remove_signal_handler(number)
+                # All that is left is to say what happened, which a signal must not keep it from.
+                signal.signal(number, _too_late)
 
     def _stop_at_once(self) -> None:
         """Notes what the sudden end means; what was published stays published."""
@@ -105,6 +107,10 @@ class _Run:
         self._result.error = Interrupted(
             "stopped before anything was sent", hint="run the same command again to start over"
         )
+
+
+def _too_late(_number: int, _frame: object) -> None:
+    """Does nothing: the load has ended."""
 
 
 def run_load(ready: Ready, *, as_json: bool) -> Result:

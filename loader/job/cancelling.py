@@ -196,7 +196,7 @@ class _Cancelling:
                 unpublished = await self._look_at_publish(dataset, session)
             await self._end(dataset, session)
         elif self._record.stage is JobState.PUBLISHING:
-            unpublished = False
+            unpublished = await self._nobody_can_tell(dataset, "its upload session is gone")
         if unpublished and dataset.created and not dataset.deleted:
             await self._discard(dataset)
         return self._done
@@ -215,18 +215,7 @@ class _Cancelling:
         if look.found is Found.NOT_BEGUN:
             return True  # and without its session it never will
         if look.found is Found.GONE:
-            if self._record.state is JobState.UNKNOWN:
-                self._warn(f"whether its data was published is not known; {HOW_TO_CHECK}")
-                return False
-            await self._journal.session_ended()
-            await self._journal.gave_up(JobState.UNKNOWN, look.words)
-            raise OutcomeUnknown(
-                f"job {self._record.id} was publishing when it stopped, and its upload session is "
-                "gone: it is not known whether the data was published",
-                hint=f"{HOW_TO_CHECK}; cancel it once more to have it off the list",
-                job=self._record.id,
-                dataset_id=dataset.id,
-            )
+            return await self._nobody_can_tell(dataset, look.words)
         if look.found is Found.DONE:
             await self._journal.published()
             await self._end(dataset, session)
@@ -234,6 +223,26 @@ class _Cancelling:
             raise _published(self._record)
         self._warn(f"it was publishing, which was called off; to be sure, {HOW_TO_CHECK}")
         return False
+
+    async def _nobody_can_tell(self, dataset: DatasetRecord, why: str) -> bool:
+        """Says once that the outcome is not known; returns that it may have been a publish.
+
+        Raises:
+            OutcomeUnknown: Nobody was told so before.
+        """
+        if self._record.state is JobState.UNKNOWN:
+            self._warn(f"whether its data was published is not known; {HOW_TO_CHECK}")
+            return False
+        await self._journal.session_ended()
+        await self._journal.gave_up(JobState.UNKNOWN, why)
+        raise OutcomeUnknown(
+            f"job {self._record.id} was publishing when it stopped, and its upload session is "
+            "gone: it is not known whether the data was published",
+            hint=f"mstr-loader resume {self._record.id} looks at the rows; or {HOW_TO_CHECK}, and "
+            "cancel it once more to have it off the list",
+            job=self._record.id,
+            dataset_id=dataset.id,
+        )
 
     async def _end(self, dataset: DatasetRecord, session: SessionRecord) -> None:
         try:

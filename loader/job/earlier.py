@@ -13,7 +13,7 @@ from loader.job.journal.records import ChunkRecord, DatasetRecord, JobRecord
 from loader.job.journal.states import JobState
 from loader.planning import ChunkRules
 
-__all__ = ["Earlier", "Kept", "is_uploaded", "is_whole"]
+__all__ = ["Earlier", "Kept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +86,7 @@ class Earlier:
     @property
     def is_uploaded(self) -> bool:
         """Whether the upload session had every chunk."""
-        return is_uploaded(self.stage)
-
-
-def is_uploaded(stage: JobState) -> bool:
-    """Whether a job that came so far had sent every chunk."""
-    return stage in {JobState.UPLOADED, JobState.PUBLISHING, JobState.PUBLISHED}
-
-
-def is_whole(record: JobRecord) -> bool:
-    """Whether a job may end well without its source: its upload session has every chunk."""
-    return is_uploaded(record.stage) and (
-        record.stage is not JobState.UPLOADED or record.session is not None
-    )
+        return self.stage.is_uploaded
 
 
 def _kept(record: JobRecord, *, recut: bool) -> Kept | None:
@@ -108,7 +96,7 @@ def _kept(record: JobRecord, *, recut: bool) -> Kept | None:
     if not session.open and record.stage not in {JobState.PUBLISHING, JobState.PUBLISHED}:
         return None
     given_up = None
-    if not is_uploaded(record.stage):
+    if not record.is_uploaded:
         if recut:
             given_up = "another --chunk-size is wanted"
         elif record.encoder != ENCODER_VERSION:

@@ -47,9 +47,12 @@ async def known_dataset(
             raise
         if record.created and earlier.unreadable is None:
             return None
+        hint = "cancel the job; then run the load again from the beginning"
+        if record.created:
+            hint = f"to make it again the source would be needed: {earlier.unreadable}; or {hint}"
         raise UnknownDataset(
             f"the dataset {record.name!r} ({record.id}) of this job is gone: {error.message}",
-            hint="run the load again from the beginning",
+            hint=hint,
             dataset_id=record.id,
         ) from error
     if earlier.unreadable is not None:

@@ -166,7 +166,7 @@ class Load:
             return
         if isinstance(error, OutcomeUnknown):
             again = f"{self.result.resume} looks again"
-        error.hint = f"{again}; {error.hint}" if error.hint else again
+        error.hint = f"{again}; {_continued(error.hint)}" if error.hint else again
 
     def _warn_of_loss(self) -> None:
         lost = self._workload.lost
@@ -230,3 +230,8 @@ class Load:
         if self.progress.phase is Phase.PUBLISHING:
             return self._workload.stopped_in_publish()
         return Interrupted("stopped before anything was published")
+
+
+def _continued(sentence: str) -> str:
+    """Returns a sentence as the continuation of another; an option or a name stays as it is."""
+    return sentence[0].lower() + sentence[1:] if sentence[1:2].islower() else sentence

@@ -367,7 +367,7 @@ class _Publish:
     def _unknown(self, reason: str) -> OutcomeUnknown:
         return OutcomeUnknown(
             f"it is not known whether the data was published: {self.doubt}; {reason}",
-            hint=f"resuming the job looks again; without that, {HOW_TO_CHECK}",
+            hint=HOW_TO_CHECK,
         )
 
 

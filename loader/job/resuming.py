@@ -15,7 +15,7 @@ import pyarrow as pa
 from loader.api import Connection
 from loader.errors import LoaderError, SourceChanged, SourceError, UsageError
 from loader.eventloop import run_anywhere
-from loader.job.earlier import Earlier, is_uploaded, is_whole
+from loader.job.earlier import Earlier
 from loader.job.entry import carried_out, interpret, prepare_in_thread
 from loader.job.journal import Journal
 from loader.job.journal.description import JobDescription
@@ -121,7 +121,12 @@ def find_resumable(job: str | None) -> Path:
         JobInUse: Another process drives the only one there is.
         JournalUnusable: The directory of jobs cannot be read.
     """
-    return find_job(latest_waiting(list_jobs()).id if job is None else job)
+    if job is not None:
+        return find_job(job)
+    jobs = list_jobs()
+    able = [one for one in jobs if one.record is not None and one.record.can_resume]
+    # Where none is able, the latest one says why.
+    return find_job(latest_waiting(able or jobs).id)
 
 
 def check_resumable(record: JobRecord) -> None:
@@ -133,7 +138,7 @@ def check_resumable(record: JobRecord) -> None:
     state = record.state
     if not state.is_finished:
         return
-    why = "has ended as it should: nothing is left to be done"
+    why = "has ended as it should: its data is published, and nothing is left to be done"
     hint = None
     if state is JobState.CANCELLED:
         why, hint = "was cancelled", "run the load again from the beginning"
@@ -178,6 +183,9 @@ async def taken_up(
             record, recut=options.get("chunk_size") is not None, unreadable=unreadable
         )
         yield Load(prepared, connection, progress, journal=journal, earlier=earlier)
+    except LoaderError as error:
+        error.details.setdefault("job", path.stem)
+        raise
     finally:
         await journal.close()
 
@@ -191,8 +199,8 @@ async def _prepared(
     """Returns the load as it was prepared before, and why its source cannot be read, if so."""
     description = record.description
     wanted: Any = {**description.options, **options}
-    if is_uploaded(record.stage):
-        # That is what a job is taken up for that was to be uploaded only.
+    if record.is_uploaded:
+        # Taking up a job that is uploaded means publishing it, also after --no-publish.
         wanted["publish"] = True
     settings, source_options = interpret(wanted, mapping_text=description.mapping)
     # An earlier process may have made it, which is no obstacle.
@@ -201,10 +209,10 @@ async def _prepared(
     try:
         prepared = await _reopened(description, sources, settings, source_options, progress)
     except (SourceError, UsageError) as error:
-        if not is_whole(record):
+        if not record.is_whole:
             raise
         return _without_source(description, settings, error), error.message
-    if rejects is not None and not is_whole(record):
+    if rejects is not None and not record.is_whole:
         began = dt.datetime.fromisoformat(record.created)
         await asyncio.to_thread(remove_rejects, rejects, began)
         settings = dataclasses.replace(prepared.settings, rejects_file=rejects)
@@ -234,7 +242,8 @@ async def _reopened(
     if found:
         raise SourceChanged(
             f"the source is not as it was when the job began: {'; '.join(found[:_SHOWN])}",
-            hint="cancel the job, and load the source as it is now from its beginning",
+            hint="bring it back as it was (cp -p keeps the time of a copy); or cancel the job, "
+            "and load the source as it is now from its beginning",
             changes=list(found),
         )
     return prepared

@@ -97,10 +97,10 @@ class UploadSessions:
             if job.id == own or record is None or record.session is None or job.driver is not None:
                 continue
             if record.dataset is not None and record.dataset.id == self._target.id:
+                resume = f"mstr-loader resume {job.id} goes on with it, "
                 return (
                     f"job {job.id} of this host has left an upload session open for this dataset: "
-                    f"mstr-loader resume {job.id} goes on with it, mstr-loader cancel {job.id} "
-                    "ends it"
+                    f"{resume if record.can_resume else ''}mstr-loader cancel {job.id} ends it"
                 )
         return _BLOCKED
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
@@ -15,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from loader.cli.main import main
+from loader.cli.run_signals import STOP_SIGNALS
 from loader.emulator import EmulatorOptions
 from loader.emulator.archive import Archive
 from loader.emulator.core import Emulator
@@ -194,8 +196,14 @@ class Command:
 
     def __call__(self, *arguments: object) -> Outcome:
         self.capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
+        handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+        try:
+            with pytest.raises(SystemExit) as end:
+                main([str(argument) for argument in arguments])
+        finally:
+            # The command line takes them for the rest of its process, which this one is not.
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         captured = self.capsys.readouterr()
         code = end.value.code
         assert isinstance(code, int)

@@ -493,3 +493,31 @@ def test_local_with_an_environment_that_names_a_server(file, start, monkeypatch)
     monkeypatch.setenv("MSTR_USERNAME", "somebody")
     result = json.loads(ended(start("push", file, "--local", "--json")).succeeded().out)
     assert result["status"] == "published"
+
+
+LATE = (
+    "-c",
+    """
+import os, signal, sys
+import loader.cli.push
+import loader.cli.printers
+from loader.cli.main import main
+
+printed = loader.cli.printers.print_result
+
+def late(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)
+    printed(*arguments, **options)
+
+loader.cli.printers.print_result = late
+main(sys.argv[1:])
+""",
+)
+
+
+def test_a_signal_when_all_is_over_changes_nothing(server, file, start):
+    outcome = ended(start(*arguments(file, server), program=LATE))
+    assert outcome.code == 0
+    assert outcome.json["status"] == "published"
+    server.left_nothing()

@@ -248,7 +248,7 @@ class JobDescription:
         if self.once:
             raise UsageError(
                 f"the sources of this job cannot be read again: {self.once}",
-                hint="run the load again from the beginning",
+                hint="cancel the job, then run the load again from the beginning",
             )
         if self.unnamed:
             raise UsageError(

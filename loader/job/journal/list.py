@@ -79,6 +79,8 @@ def _hint(record: JobRecord) -> str:
     state, stage = record.state, record.stage
     cancel = f"mstr-loader cancel {record.id} ends it"
     resume = f"mstr-loader resume {record.id}"
+    if not (record.can_resume or state.is_finished):
+        return f"it stopped, and its source cannot be read again; {cancel}"
     if state is JobState.FAILED:
         return f"its upload session may still be open: {cancel}" if record.session else ""
     if state.is_finished:

@@ -164,6 +164,22 @@ class JobRecord:
         return last if last and last.open else None
 
     @property
+    def is_uploaded(self) -> bool:
+        """Whether every chunk had been sent."""
+        return self.stage.is_uploaded
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it may end well without its source: an upload session has every chunk."""
+        lost = self.stage is JobState.UPLOADED and self.session is None
+        return self.is_uploaded and not lost
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether ``resume`` has a way to go on with it."""
+        return not self.state.is_finished and (self.is_whole or self.description.once is None)
+
+    @property
     def accepted(self) -> tuple[ChunkRecord, ...]:
         """The chunks that the last session has."""
         return tuple(chunk for chunk in self.chunks if chunk.accepted)

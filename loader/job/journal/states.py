@@ -48,6 +48,11 @@ class JobState(enum.StrEnum):
         return self in _STAGES
 
     @property
+    def is_uploaded(self) -> bool:
+        """Whether a job that came so far had sent every chunk."""
+        return self in {JobState.UPLOADED, JobState.PUBLISHING, JobState.PUBLISHED}
+
+    @property
     def is_finished(self) -> bool:
         """Whether nothing is left to be done."""
         return self in {JobState.CLOSED, JobState.FAILED, JobState.CANCELLED}

@@ -11,6 +11,9 @@ BIN := .venv/bin
 DATA := data
 LINEITEM := $(DATA)/tpch/sf1/lineitem.parquet
 
+# One more than there are cores: many tests wait for processes.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+
 # Journals of loads that are started from here stay here.
 export MSTR_LOADER_STATE ?= $(CURDIR)/$(DATA)/state
 
@@ -58,7 +61,7 @@ lint: .venv/.installed ## Lint, types and layer rules
 
 .PHONY: unit
 unit: .venv/.installed .venv-vendor/.installed ## All tests
-	$(BIN)/pytest --numprocesses auto --dist worksteal
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 .PHONY: soak
 soak: .venv/.installed ## Let SEEDS=200 random loads, from seed FIRST=1, fail in every way and compare every row

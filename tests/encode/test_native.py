@@ -118,7 +118,7 @@ def tables(draw):
 
 
 @given(parts=tables(), orientation=st.sampled_from(Orientation), data=st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100)
 def test_both_paths_give_the_same(parts, orientation, data):
     schema = parts[0][0].schema
     types, as_text = {}, set()
@@ -136,7 +136,7 @@ def test_both_paths_give_the_same(parts, orientation, data):
 
 
 @pytest.mark.parametrize("scalar", SCALARS, ids=lambda scalar: str(scalar[0]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_tiles_of_one_type(scalar, data):
     """Longer arrays, with and without nulls: values are written in tiles of 64."""

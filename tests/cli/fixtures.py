@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 
 import keyring
 import pytest
@@ -12,7 +14,7 @@ from keyring.backends.null import Keyring
 from loader.emulator import EmulatorOptions
 from tests.cli.harness import PASSWORD, Command, Push, Server
 
-__all__ = ["command", "own_environment", "push", "serve", "server"]
+__all__ = ["command", "own_environment", "push", "serve", "server", "start"]
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +63,27 @@ def command(capsys) -> Command:
 def push(command, server) -> Push:
     """Runs ``push --json`` against the server."""
     return Push(command, server)
+
+
+@pytest.fixture
+def start():
+    """Starts the command line in a process of its own, which does not outlive the test."""
+    started = []
+
+    def run(*arguments, program=("-m", "loader"), **settings):
+        process = subprocess.Popen(
+            [sys.executable, *program, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **settings,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ __all__ = [
     "fired",
     "lose_sessions",
     "published",
-    "start",
     "table",
     "until",
     "whole",
@@ -75,30 +73,6 @@ def whole(server: Server, rows: int = ROWS, name: str = "t.t", first: int = 0) -
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return write(tmp_path / "t.parquet")
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts the command line in a process of its own, which does not outlive the test."""
-    started: list[subprocess.Popen[str]] = []
-
-    def run(*arguments: object, **settings: Any) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "loader", *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **settings,
-        )
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
 
 
 def ended(process: subprocess.Popen[str]) -> Outcome:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,29 +33,6 @@ def file(tmp_path):
 @pytest.fixture
 def directory(tmp_path):
     return tmp_path / "state" / "jobs"
-
-
-@pytest.fixture
-def start():
-    """Starts the command line in a process of its own, which does not outlive the test."""
-    started = []
-
-    def run(*arguments):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "loader", *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
 
 
 @pytest.fixture

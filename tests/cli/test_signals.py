@@ -8,7 +8,6 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -33,30 +32,6 @@ def file(tmp_path):
     table = pa.table({"k": [f"key{n:06}" for n in range(30_000)], "v": list(range(30_000))})
     pq.write_table(table, path, row_group_size=3000)
     return path
-
-
-@pytest.fixture
-def start():
-    """Starts the command line in a process of its own, which does not outlive the test."""
-    started = []
-
-    def run(*arguments, program=("-m", "loader"), **settings):
-        process = subprocess.Popen(
-            [sys.executable, *program, *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **settings,
-        )
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
 
 
 def ended(process) -> Outcome:

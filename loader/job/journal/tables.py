@@ -320,10 +320,6 @@ class Tables:
         """Returns where the job stands."""
         return JobState(self._value("SELECT state FROM job"))
 
-    def session_open(self) -> bool:
-        """Whether nothing is known of the end of the last upload session."""
-        return bool(self._value("SELECT count(*) FROM session WHERE ended IS NULL"))
-
     def read(self, *, chunks: bool = True) -> JobRecord:
         """Returns everything, without the chunks if they are not wanted.
 

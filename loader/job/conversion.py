@@ -14,7 +14,6 @@ import pyarrow.types as pt
 
 from loader.layouts import decoded
 from loader.model.types import is_text
-from loader.sources import exact_doubles
 
 __all__ = ["ConversionRefused", "convert", "surely_refused"]
 
@@ -64,6 +63,9 @@ def _whole_days(array: pa.Array) -> pa.Array:
 
 def _refuse_rounding(texts: pa.Array) -> None:
     """Arrow takes the nearest double of any number; here it has to be that very number."""
+    # Few loads cast, and not all read CSV.
+    from loader.sources.csv_types import exact_doubles  # noqa: PLC0415 - slow to import
+
     texts = texts.drop_null()
     numbers = texts.filter(pc.match_substring_regex(texts, "[0-9]"))
     if not exact_doubles(numbers):

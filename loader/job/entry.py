@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 from loader.api import Connection
 from loader.encode import Orientation
@@ -19,7 +19,6 @@ from loader.eventloop import run_anywhere
 from loader.job.journal import journalled
 from loader.job.load import Load
 from loader.job.prepare import Prepared, Sources, prepare
-from loader.job.preview import LoadPlan, plan_load
 from loader.job.progress import Phase, Progress
 from loader.job.result import Result, status_of
 from loader.job.settings import (
@@ -31,8 +30,12 @@ from loader.job.settings import (
     UpdatePolicy,
     Workflow,
 )
-from loader.model import DataType, MappingFile, Wishes, parse_mapping, read_mapping
+from loader.model import DataType, Wishes
 from loader.sources import CsvOptions, Format, SourceOptions
+
+if TYPE_CHECKING:
+    from loader.job.preview import LoadPlan
+    from loader.model import MappingFile
 
 __all__ = [
     "LoadOptions",
@@ -158,6 +161,8 @@ def interpret(
 def _mapping(path: str | os.PathLike[str] | None, text: str | None) -> MappingFile | None:
     if path is None:
         return None
+    from loader.model import parse_mapping, read_mapping  # noqa: PLC0415 - YAML is slow to import
+
     return read_mapping(path) if text is None else parse_mapping(text, os.fspath(path))
 
 
@@ -225,6 +230,7 @@ async def begun(
     progress: Progress,
     *,
     local: bool = False,
+    timeline: bool = False,
 ) -> AsyncIterator[Load]:
     """Gives a load that is ready to run, with its journal open.
 
@@ -234,6 +240,7 @@ async def begun(
         connection: The server.
         progress: Shows how far it is.
         local: Whether the server is one of this run's own.
+        timeline: Whether ``Result.timeline`` tells of each chunk.
 
     Raises:
         LoaderError: The options or the sources cannot be loaded, or no journal can be kept.
@@ -243,7 +250,7 @@ async def begun(
     # From here on a stop has something to clean up.
     progress.phase = Phase.CONNECTING
     async with journalled(sources, options, connection, prepared, local=local) as journal:
-        yield Load(prepared, connection, progress, journal=journal)
+        yield Load(prepared, connection, progress, journal=journal, timeline=timeline)
 
 
 async def carried_out(
@@ -292,6 +299,8 @@ def plan(sources: Sources, *, preview: int = 0, **options: Unpack[LoadOptions]) 
     Raises:
         LoaderError: The options or the sources cannot be loaded.
     """
+    from loader.job.preview import plan_load  # noqa: PLC0415 - no push needs it
+
     return plan_load(prepare(sources, *interpret(options)), preview)
 
 

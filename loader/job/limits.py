@@ -1,12 +1,15 @@
-"""What makes a stage wait: the bytes alive, the indices out of order, the rate on the wire."""
+"""What makes a stage wait: bytes alive, PUTs at once, indices out of order, a rate."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
-__all__ = ["ByteBudget", "SendWindow", "Throttle"]
+from loader.job.tuner import Fixed, Tuner
+
+__all__ = ["ByteBudget", "SendWindow", "Slots", "Throttle"]
 
 
 class ByteBudget:
@@ -67,6 +70,57 @@ class ByteBudget:
 
     def _fits(self, amount: int) -> bool:
         return self._used + amount <= self._limit or not self._sending
+
+
+class Slots:
+    """Lets as many PUTs go at once as a tuner says.
+
+    Attributes:
+        most: The most there ever are.
+    """
+
+    def __init__(self, most: int, tuner: Tuner | Fixed, *, clock: Callable[[], float]) -> None:
+        self.most = most
+        self._tuner = tuner
+        self._clock = clock
+        self._taken = 0
+        self._busy = 0
+        self._freed = asyncio.Condition()
+
+    def __repr__(self) -> str:
+        return f"<Slots {self._taken} of {self._tuner.limit} taken, {self._busy} busy>"
+
+    async def __aenter__(self) -> None:
+        """Waits for a free slot, and takes it."""
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._taken < self._tuner.limit)
+            self._taken += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        """Frees it, and those that the tuner has added meanwhile."""
+        self._taken -= 1
+        async with self._freed:
+            self._freed.notify_all()
+
+    @contextlib.contextmanager
+    def busy(self, size: int) -> Iterator[None]:
+        """Counts a slot as one whose PUT is under way, and tells the tuner when it succeeds.
+
+        Args:
+            size: Bytes of JSON of the chunk.
+        """
+        self._busy += 1
+        began = self._clock()
+        try:
+            yield
+            starved = self._busy < self._tuner.limit
+            self._tuner.accepted(self._clock(), size, began=began, starved=starved)
+        finally:
+            self._busy -= 1
+
+    def exhausted(self) -> None:
+        """Tells the tuner that no further chunk comes."""
+        self._tuner.exhausted()
 
 
 class SendWindow:

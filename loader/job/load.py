@@ -59,6 +59,7 @@ class Load:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         journal: Steps | None = None,
         earlier: Earlier | None = None,
+        timeline: bool = False,
     ) -> None:
         """Takes what it works with.
 
@@ -70,9 +71,16 @@ class Load:
             sleep: Waits.
             journal: Where its steps are written down; None: nowhere.
             earlier: What earlier processes of its job have done; None: this is the first one.
+            timeline: Whether ``result.timeline`` tells of each chunk.
         """
         self._running = Running(
-            prepared, connection, progress, clock=clock, sleep=sleep, journal=journal
+            prepared,
+            connection,
+            progress,
+            clock=clock,
+            sleep=sleep,
+            journal=journal,
+            timeline=timeline,
         )
         self._workload: Workload = (
             OneRequestLoad(self._running)

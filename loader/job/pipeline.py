@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -23,11 +23,14 @@ from loader.job.blocks import Block, blocks
 from loader.job.collector import Collector
 from loader.job.cuts import Cut, TableCuts
 from loader.job.draining import Drain
-from loader.job.limits import ByteBudget, SendWindow
+from loader.job.limits import ByteBudget, SendWindow, Slots
 from loader.job.progress import Progress
 from loader.job.reading import reading
 from loader.job.rejects import Rejects
+from loader.job.sending import Send, Sending
 from loader.job.shape import Shaper
+from loader.job.timing import Limit, Span, Timed, Timing
+from loader.job.tuner import Fixed, Tuner
 from loader.model import Table
 from loader.planning import ChunkRules, block_bytes
 from loader.sources import Source
@@ -35,7 +38,8 @@ from loader.units import size
 
 __all__ = ["Pipeline", "Stages", "no_rows"]
 
-Send = Callable[[Chunk], Awaitable[None]]
+# How many blocks are read before an encoder is free for them.
+_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +75,15 @@ class _Started:
         table: The table it belongs to.
         covered: The positions of its rows, rejected ones among them.
         reserved: Bytes of the budget set aside for it.
+        read: When it was read.
         encoding: Its JSON, when it is ready.
     """
 
     table: Table
     covered: range
     reserved: int
-    encoding: asyncio.Future[Encoded]
+    read: Span
+    encoding: asyncio.Future[Timed[Encoded]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,8 @@ class Pipeline:
         cuts: Mapping[str, Sequence[Cut]] = MappingProxyType({}),
         *,
         reread: bool = False,
+        timing: Timing | None = None,
+        tuner: Tuner | Fixed | None = None,
     ) -> None:
         """Takes what it works with.
 
@@ -136,26 +144,35 @@ class Pipeline:
             cuts: By table, the chunks that an earlier process has cut: from index 1 on, in order.
             reread: Whether rows that were accepted are read and judged once more, because there
                 may be bad ones among them. Otherwise nothing is read of those at the beginning.
+            timing: Measures; None: nobody wants to know.
+            tuner: Says how many PUTs there are at once; None: as many as there are senders.
 
         Raises:
             Defect: Cuts are missing, or overlap.
         """
         self._stages = stages
         self._progress = progress
-        self._send = send
         self._rejects = rejects
         self._cuts = {table: TableCuts(table, found) for table, found in cuts.items()}
         self._reread = reread
+        self._timing = timing or Timing()
         self._budget = ByteBudget(stages.json_budget)
         self._window = SendWindow(stages.window)
+        self._drain = Drain()
+        self._sending = Sending(
+            send,
+            slots=Slots(stages.senders, tuner or Fixed(stages.senders), clock=self._timing.clock),
+            window=self._window,
+            budget=self._budget,
+            drain=self._drain,
+            progress=progress,
+        )
         # Encoders never starve while the cutter is busy, and few blocks wait.
         self._encoded: asyncio.Queue[_Started | _TableEnd | _Unreadable | None] = asyncio.Queue(
             2 * stages.encoders
         )
-        self._chunks: asyncio.Queue[tuple[int, Chunk] | None] = asyncio.Queue(stages.senders)
         # Chunks of the tables before: chunks are counted through for the window.
         self._chunks_before = 0
-        self._drain = Drain()
         self._non_finite: dict[tuple[str, str], int] = {}
         self._wide: dict[str, tuple[int, int]] = {}
 
@@ -183,16 +200,18 @@ class Pipeline:
             LoaderError: Reading, encoding or sending failed.
         """
         self._drain.check()
+        self._timing.begin()
         async with _pool("read", 1) as reader, _pool("encode", self._stages.encoders) as encoders:
             try:
                 async with asyncio.TaskGroup() as group:
                     stages = [self._read(tables, reader, encoders), self._cut()]
-                    senders = [self._send_chunks() for _ in range(self._stages.senders)]
+                    senders = [self._sending.work() for _ in range(self._stages.senders)]
                     self._drain.watch([group.create_task(one) for one in (*stages, *senders)])
             except BaseExceptionGroup as failures:
                 # The first failure has cancelled the other stages; they have no news of their own.
                 raise failures.exceptions[0] from None
             finally:
+                self._timing.end()
                 self._drain.watch(())
                 self._abandon_blocks()
         self._drain.check()
@@ -227,6 +246,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told in its turn
             if _is_cancelled():  # closing the source failed, and nobody listens any more
                 return
+            self._timing.reader_waits(None)
             await self._encoded.put(_Unreadable(error))
         else:
             await self._encoded.put(None)
@@ -249,15 +269,29 @@ class Pipeline:
             first_row=skip,
             ends=cuts.block_ends,
         )
-        async with reading(batches, cut_up, reader) as next_block:
-            while (block := await next_block()) is not None:
+        timing = self._timing
+        ahead = _AHEAD * block_bytes(self._stages.rules)
+        async with reading(batches, cut_up, reader, ahead=ahead, timing=timing) as next_block:
+            while True:
+                timing.reader_waits(Limit.READING)
+                block, read = await next_block()
+                if block is None:
+                    break
                 end_row = block.covered.stop
                 if not self._reread and cuts.is_accepted(block.covered.start):
                     continue
                 self._check_width(block)
+                timing.reader_waits(Limit.SERVER)
                 await self._budget.reserve(block.width)
-                encoding = loop.run_in_executor(encoders, encoder.encode, block.parts)
-                await self._put_or_cancel(_Started(table, block.covered, block.width, encoding))
+                encode = functools.partial(encoder.encode, block.parts)
+                encoding = loop.run_in_executor(encoders, timing.timed, encode)
+                started = _Started(table, block.covered, block.width, read, encoding)
+                # The rows belong to the encoder now, which lets go of them when it is done.
+                del block, encode
+                timing.reader_waits(None)
+                await self._put_or_cancel(started)
+                del started, encoding
+        timing.reader_waits(None)
         await self._encoded.put(_TableEnd(table, end_row))
 
     def _check_width(self, block: Block) -> None:
@@ -289,13 +323,13 @@ class Pipeline:
             if isinstance(item, _Started):
                 item.encoding.cancel()
         # A failure's traceback, in cycles, may hold on to this pipeline for long.
-        while not self._chunks.empty():
-            self._chunks.get_nowait()
+        self._sending.abandon()
 
     async def _cut(self) -> None:
         """Collects encoded blocks, table by table, and cuts them into chunks."""
         collector: Collector | None = None
         while True:
+            self._timing.cutter_waits(Limit.ENCODING)
             item = await self._encoded.get()
             if item is None:
                 break
@@ -306,11 +340,12 @@ class Pipeline:
             await self._queue_chunks_of(item, collector)
             if isinstance(item, _TableEnd):
                 self._chunks_before += collector.last_index
+                self._timing.table_ends()
                 collector = None
             # It holds a block, whose bytes are to die with their chunk and not with the next block.
             del item
-        for _ in range(self._stages.senders):
-            await self._chunks.put(None)
+        self._timing.cutter_waits(None)
+        await self._sending.finish()
 
     async def _collector(self, table: Table) -> Collector:
         cuts = self._cuts_of(table)
@@ -325,7 +360,8 @@ class Pipeline:
     async def _queue_chunks_of(self, item: _Started | _TableEnd, collector: Collector) -> None:
         """Hands over the chunks that a block, or the end of its table, completes."""
         if isinstance(item, _Started):
-            block = await item.encoding
+            block, encode = await item.encoding
+            self._timing.block(item.covered.stop, item.read, encode)
             rows = block.rows + len(block.rejected)
             await self._rejects.take(item.table.name, rows, block.rejected)
             accepted = self._cuts_of(item.table).is_accepted(item.covered.start)
@@ -366,30 +402,9 @@ class Pipeline:
         self._budget.correct(0, overhead)
         self._budget.hand_over(chunk.json_bytes)
         self._progress.chunks_cut += 1
-        await self._chunks.put((self._number(chunk.index), chunk))
-
-    async def _send_chunks(self) -> None:
-        """Sends chunk after chunk, as one of several workers."""
-        while not self._drain.is_open:
-            item = await self._chunks.get()
-            if item is None:
-                return
-            await self._send_one(*item)
-            # A chunk has 100 MB: it must not live on while this worker waits for the next.
-            del item
-
-    async def _send_one(self, number: int, chunk: Chunk) -> None:
-        await self._window.enter(number)
-        with self._drain.under_way():
-            await self._send_begun(number, chunk)
-
-    async def _send_begun(self, number: int, chunk: Chunk) -> None:
-        await self._send(chunk)
-        await self._window.accepted(number)
-        self._budget.free(chunk.json_bytes)
-        self._progress.chunks_accepted += 1
-        self._progress.rows_accepted += chunk.rows
-        self._progress.accepted_bytes += chunk.json_bytes
+        self._timing.cut(chunk)
+        self._timing.cutter_waits(Limit.SERVER)
+        await self._sending.put(self._number(chunk.index), chunk)
 
 
 def _is_cancelled() -> bool:

@@ -51,8 +51,16 @@ class Publishing:
             OutcomeUnknown: It may have been published.
             LoaderError: It was not.
         """
-        running, course = self._running, self._course
+        running = self._running
         running.progress.phase = Phase.PUBLISHING
+        began = running.clock()
+        try:
+            await self._run(session, resumed=resumed)
+        finally:
+            running.timing.times.publishing += running.clock() - began
+
+    async def _run(self, session: str | None, *, resumed: bool) -> None:
+        running, course = self._running, self._course
         if session is None:
             await self._weigh_evidence(SessionLost(_FORGOTTEN, hint=HOW_TO_CHECK))
             return

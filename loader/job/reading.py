@@ -1,4 +1,4 @@
-"""Reads the blocks of a source in a thread of its own."""
+"""Reads the blocks of a source in a thread of its own, a little ahead of who wants them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from concurrent.futures import Executor
 
 from loader.job.blocks import Block
+from loader.job.timing import Timed, Timing
 from loader.sources import Batch
 
 __all__ = ["NextBlock", "reading"]
 
-NextBlock = Callable[[], Awaitable[Block | None]]
+NextBlock = Callable[[], Awaitable[Timed[Block | None]]]
 
 
 @contextlib.asynccontextmanager
@@ -21,28 +22,97 @@ async def reading(
     batches: Generator[Batch, None, None],
     blocks: Callable[[Iterable[Batch]], Generator[Block, None, None]],
     reader: Executor,
+    *,
+    ahead: int,
+    timing: Timing,
 ) -> AsyncIterator[NextBlock]:
-    """Gives a function that reads the next block; at the end, closes the source.
+    """Gives a function that returns the next block; at the end, closes the source.
 
     Args:
         batches: The rows of the source.
         blocks: Makes blocks of them.
         reader: One thread: a generator cannot be closed while another thread runs it.
+        ahead: How many bytes, by the width of blocks, are read before anybody wants them; one block
+            more is under way.
+        timing: Measures each block.
     """
-    loop = asyncio.get_running_loop()
     stopped = threading.Event()
     pieces = blocks(_until(stopped, batches))
+    ready = _Ready(ahead, stopped)
+
+    def read() -> None:
+        """Reads to the end of the source, or of what is wanted."""
+        while not stopped.is_set():
+            try:
+                block = timing.timed(lambda: next(pieces, None))
+            except Exception as error:  # noqa: BLE001 - told to who asks for the next block
+                ready.fail(error)
+                return
+            ready.put(block)
+            if block.value is None:
+                return
 
     def close() -> None:
         pieces.close()
         batches.close()
 
+    loop = asyncio.get_running_loop()
+    loop.run_in_executor(reader, read)
     try:
-        yield lambda: loop.run_in_executor(reader, next, pieces, None)
+        yield ready.get
     finally:
         # It may be far from a block's end, where a condition leaves few rows.
-        stopped.set()
+        ready.stop()
+        # The one thread does this after it has stopped reading.
         await loop.run_in_executor(reader, close)
+
+
+class _Ready:
+    """Blocks that were read before anybody asked for them; with enough of them the reader waits."""
+
+    def __init__(self, most: int, stopped: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[Timed[Block | None] | Exception] = asyncio.Queue()
+        self._most = most
+        self._bytes = 0
+        self._stopped = stopped
+        self._changed = threading.Condition()
+
+    def put(self, block: Timed[Block | None]) -> None:
+        """Hands a block over, and waits until another one is wanted."""
+        width = block.value.width if block.value is not None else 0
+        self._deliver(block)
+        with self._changed:
+            self._bytes += width
+            self._changed.wait_for(lambda: self._bytes <= self._most or self._stopped.is_set())
+
+    def fail(self, error: Exception) -> None:
+        """Hands over why there are no more."""
+        self._deliver(error)
+
+    def _deliver(self, item: Timed[Block | None] | Exception) -> None:
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+
+    async def get(self) -> Timed[Block | None]:
+        """Returns the next block; a value of None means that there are no more.
+
+        Raises:
+            Exception: What went wrong while it was read.
+        """
+        item = await self._queue.get()
+        if isinstance(item, Exception):
+            raise item
+        if item.value is not None:
+            with self._changed:
+                self._bytes -= item.value.width
+                self._changed.notify()
+        return item
+
+    def stop(self) -> None:
+        """Lets the reader go, whose next block nobody wants."""
+        self._stopped.set()
+        with self._changed:
+            self._changed.notify()
 
 
 def _until(stopped: threading.Event, batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -14,6 +14,7 @@ from loader.errors import (
     Recovery,
     VerificationFailed,
 )
+from loader.job.timing import ChunkTimes, Latencies, StageTimes
 
 __all__ = ["Result", "Status", "TableResult", "status_of"]
 
@@ -93,6 +94,12 @@ class Result:
         warnings: What the user should know though the load went on.
         error: Why it failed.
         resume: The command that goes on with a load that stopped; None: there is none.
+        times: What this process spent its time on.
+        latencies: How long its PUTs took that succeeded.
+        timeline: When each chunk passed each stage, thinned out beyond some thousand chunks; None:
+            nobody asked for it.
+        time_spent: Where the time went, in words; None: too short to tell.
+        advice: What would make it faster, in words; None: nothing that is known.
     """
 
     status: Status = Status.FAILED
@@ -106,6 +113,11 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     error: LoaderError | None = None
     resume: str | None = None
+    times: StageTimes = field(default_factory=StageTimes)
+    latencies: Latencies = field(default_factory=Latencies)
+    timeline: list[ChunkTimes] | None = None
+    time_spent: str | None = None
+    advice: str | None = None
 
     @property
     def rows(self) -> int:

@@ -18,12 +18,15 @@ from loader.job.dataset import Target
 from loader.job.journal import Steps, Unjournalled
 from loader.job.keys import check_keys
 from loader.job.limits import Throttle
-from loader.job.pipeline import Pipeline, Send
+from loader.job.pipeline import Pipeline
 from loader.job.prepare import Prepared
 from loader.job.progress import Phase, Progress
 from loader.job.rejects import Rejects
 from loader.job.result import Result, TableResult
-from loader.job.settings import OnBadRow, UpdatePolicy
+from loader.job.sending import Send
+from loader.job.settings import LoadSettings, OnBadRow, Ordering, UpdatePolicy, Workflow
+from loader.job.timing import Timing
+from loader.job.tuner import Fixed, Tuner
 from loader.job.verify import SentTable, count_before, verify
 from loader.model import DatasetModel
 from loader.planning import ChunkRules, block_bytes
@@ -69,6 +72,8 @@ class Running:
         sleep: Waits.
         draw: Random numbers from 0 to 1.
         journal: Where its steps are written down.
+        timing: Measures it.
+        tuner: Says how many PUTs there are at once.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class Running:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
         journal: Steps | None = None,
+        timeline: bool = False,
     ) -> None:
         self.prepared = prepared
         self.settings = prepared.settings
@@ -96,6 +102,13 @@ class Running:
             tables=[TableResult(table.name) for table, _ in prepared.tables],
             warnings=list(prepared.warnings),
         )
+        stages = prepared.stages
+        self.timing = Timing(clock, timeline=timeline)
+        self.timing.times.encoders, self.timing.times.senders = stages.encoders, stages.senders
+        self.tuner = _tuner(self.settings, stages.senders)
+        self.result.times = self.timing.times
+        self.result.latencies = self.timing.latencies
+        self.result.timeline = self.timing.timeline
         self._shares = {table.name: table for table in self.result.tables}
         rate = self.settings.max_rate
         self._throttle = Throttle(rate, clock=clock, sleep=sleep) if rate else None
@@ -213,7 +226,16 @@ class Running:
         self._rejects = rejects
         # Rows that may be left out are judged, counted and written down by one process.
         reread = self.settings.on_bad_row is not OnBadRow.FAIL
-        pipeline = Pipeline(self.prepared.stages, progress, send, rejects, cuts, reread=reread)
+        pipeline = Pipeline(
+            self.prepared.stages,
+            progress,
+            send,
+            rejects,
+            cuts,
+            reread=reread,
+            timing=self.timing,
+            tuner=self.tuner,
+        )
         self._pipeline = pipeline
         try:
             await pipeline.run(self.prepared.tables)
@@ -282,7 +304,11 @@ class Running:
         self.result.wire_bytes += size
         self.progress.sent_bytes += size * 3 // 4
         if self._throttle is not None:
-            await self._throttle.spend(size)
+            self.timing.throttled(1)
+            try:
+                await self._throttle.spend(size)
+            finally:
+                self.timing.throttled(-1)
 
     def share(self, table: str) -> TableResult:
         """Returns a table's share of the result."""
@@ -376,3 +402,11 @@ class Running:
             self.warn(f"could not {aim}: {error.message}")
         except Exception as error:  # noqa: BLE001 - closing never hides how the load ended
             self.warn(f"could not {aim}: {type(error).__name__}: {error}")
+
+
+def _tuner(settings: LoadSettings, senders: int) -> Tuner | Fixed:
+    if settings.ordering is Ordering.STRICT:
+        return Fixed(senders, "--ordering strict")
+    if settings.workflow is Workflow.ONE_REQUEST:
+        return Fixed(senders, "--workflow one-request")
+    return Tuner(senders) if settings.concurrency is None else Fixed(senders, "--concurrency")

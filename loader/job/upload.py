@@ -62,11 +62,14 @@ class Upload:
             LoaderError: It could not be sent.
         """
         data = chunk.data
+        running = self._running
         sent = 0
+        began = running.clock()
 
         async def put() -> None:
-            nonlocal sent
+            nonlocal sent, began
             readings = data.readings
+            began = running.clock()
             try:
                 await self._client.put_chunk(
                     self._target.id,
@@ -74,36 +77,40 @@ class Upload:
                     table=chunk.table,
                     index=chunk.index,
                     data=data,
-                    on_slice=self._running.on_slice,
+                    on_slice=running.on_slice,
                 )
+                running.timing.answered(running.clock() - began)
             finally:
                 # After a new login the client itself sends the body once more.
                 again = max(0, data.readings - readings - 1)
-                self._running.result.retries += again + (sent > 0)
+                running.result.retries += again + (sent > 0)
                 sent += 1
 
         def doubt(failure: LoaderError) -> None:
+            running.tuner.failed(running.clock(), began=began)
             if may_have_happened(failure):
                 self.doubtful.add((chunk.table, chunk.index))
 
         try:
-            if await self._running.journal.planned(chunk):
-                self._running.accepted(chunk)
+            if await running.journal.planned(chunk):
+                running.accepted(chunk)
                 return
         except OtherChunk:
             raise StartOver(
                 f"chunk {chunk.index} of table {chunk.table!r} has other bytes now than when the "
                 "job began"
             ) from None
+        first_sent = running.clock()
         try:
             await self._retrier.call(put, on_retry=doubt)
         except LoaderError as error:
-            again = self._restarts.after_chunk(error, chunk, self._running.prepared.stages.rules)
+            again = self._restarts.after_chunk(error, chunk, running.prepared.stages.rules)
             if again is not None:
                 raise again from None
             error.details = {"table": chunk.table, "chunk": chunk.index} | error.details
             if isinstance(error, Refused):
                 error.hint = error.hint or _REFUSED_CHUNK
             raise
-        await self._running.journal.accepted(chunk)
-        self._running.accepted(chunk)
+        running.timing.accepted(chunk, first_sent, sent)
+        await running.journal.accepted(chunk)
+        running.accepted(chunk)

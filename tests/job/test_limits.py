@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from loader.job.limits import ByteBudget, SendWindow, Throttle
+from loader.job.limits import ByteBudget, SendWindow, Slots, Throttle
 
 
 async def settle() -> None:
@@ -100,3 +100,72 @@ async def test_the_rate_is_kept(amounts):
         await throttle.spend(amount)
     # The last bytes may go out at once; all before them have taken their time.
     assert now == pytest.approx((sum(amounts) - amounts[-1]) / 100.0)
+
+
+class Told:
+    """A tuner that does as it is told, and keeps what it hears."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.heard: list[tuple[float, float, int, bool]] = []
+
+    def accepted(self, now: float, size: int, *, began: float, starved: bool) -> None:
+        self.heard.append((began, now, size, starved))
+
+
+async def test_as_many_slots_are_taken_as_the_tuner_says_also_when_it_changes_its_mind():
+    tuner = Told(2)
+    slots = Slots(4, tuner, clock=lambda: 0.0)
+    leave = [asyncio.Event() for _ in range(6)]
+    inside: set[int] = set()
+
+    async def work(number: int) -> None:
+        async with slots:
+            inside.add(number)
+            await leave[number].wait()
+            inside.remove(number)
+
+    tasks = [asyncio.create_task(work(number)) for number in range(6)]
+    await settle()
+    assert inside == {0, 1}
+    tuner.limit = 3
+    leave[0].set()
+    await settle()
+    assert inside == {1, 2, 3}
+    tuner.limit = 1
+    leave[1].set()
+    leave[2].set()
+    await settle()
+    assert inside == {3}
+    for one in leave:
+        one.set()
+    await asyncio.gather(*tasks)
+    assert not inside
+
+
+async def test_a_cancelled_task_takes_no_slot():
+    slots = Slots(1, Told(1), clock=lambda: 0.0)
+    await slots.__aenter__()
+    waiting = asyncio.create_task(slots.__aenter__())
+    await settle()
+    waiting.cancel()
+    await settle()
+    await slots.__aexit__()
+    await slots.__aenter__()
+
+
+def test_the_tuner_hears_of_each_put_and_whether_every_slot_was_busy():
+    tuner = Told(2)
+    times = iter((1.0, 2.0, 3.0, 4.0))
+    slots = Slots(2, tuner, clock=lambda: next(times))
+    with slots.busy(50), slots.busy(100):
+        pass
+    assert tuner.heard == [(2.0, 3.0, 100, False), (1.0, 4.0, 50, True)]
+
+
+def test_the_tuner_hears_nothing_of_a_put_that_failed():
+    tuner = Told(1)
+    slots = Slots(1, tuner, clock=lambda: 0.0)
+    with pytest.raises(OSError, match="gone"), slots.busy(50):
+        raise OSError("gone")
+    assert tuner.heard == []

@@ -219,6 +219,12 @@ def print_result(result: Result, *, as_json: bool) -> None:
         return
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    if result.time_spent is not None:
+        print(f"time: {result.time_spent}", file=sys.stderr)
+    if result.time_spent is not None and result.concurrency is not None:
+        print(f"concurrency: {result.concurrency}", file=sys.stderr)
+    if result.advice is not None:
+        print(f"advice: {result.advice}", file=sys.stderr)
     if result.error is not None:
         print_error(result.error)
         return

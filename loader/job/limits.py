@@ -77,18 +77,21 @@ class Slots:
 
     Attributes:
         most: The most there ever are.
+        highest: The most that the tuner has allowed so far.
     """
 
     def __init__(self, most: int, tuner: Tuner | Fixed, *, clock: Callable[[], float]) -> None:
         self.most = most
+        self.highest = tuner.limit
         self._tuner = tuner
         self._clock = clock
         self._taken = 0
-        self._busy = 0
+        self._idle = 0
+        self._starved = False
         self._freed = asyncio.Condition()
 
     def __repr__(self) -> str:
-        return f"<Slots {self._taken} of {self._tuner.limit} taken, {self._busy} busy>"
+        return f"<Slots {self._taken} of {self._tuner.limit} taken, {self._idle} of them idle>"
 
     async def __aenter__(self) -> None:
         """Waits for a free slot, and takes it."""
@@ -103,20 +106,27 @@ class Slots:
             self._freed.notify_all()
 
     @contextlib.contextmanager
-    def busy(self, size: int) -> Iterator[None]:
-        """Counts a slot as one whose PUT is under way, and tells the tuner when it succeeds.
-
-        Args:
-            size: Bytes of JSON of the chunk.
-        """
-        self._busy += 1
-        began = self._clock()
+    def idle(self) -> Iterator[None]:
+        """Notes that a slot is of no use for lack of a chunk."""
+        self._idle += 1
+        self._starved = True
         try:
             yield
-            starved = self._busy < self._tuner.limit
-            self._tuner.accepted(self._clock(), size, began=began, starved=starved)
         finally:
-            self._busy -= 1
+            self._idle -= 1
+
+    @contextlib.contextmanager
+    def busy(self, size: int) -> Iterator[None]:
+        """Tells the tuner how a slot was used, if what is done in it succeeds.
+
+        Args:
+            size: Bytes of JSON of the chunk that is sent.
+        """
+        began = self._clock()
+        yield
+        self._tuner.accepted(self._clock(), size, began=began, starved=self._starved)
+        self._starved = self._idle > 0
+        self.highest = max(self.highest, self._tuner.limit)
 
     def exhausted(self) -> None:
         """Tells the tuner that no further chunk comes."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from loader.api import Client, Connection, KeepAlive
-from loader.encode import native_missing
+from loader.encode import native_available, native_missing
 from loader.errors import (
     Defect,
     Interrupted,
@@ -18,6 +18,7 @@ from loader.errors import (
     SourceError,
     UsageError,
 )
+from loader.job.advice import Circumstances, advice
 from loader.job.earlier import Earlier
 from loader.job.ends import command_of, is_passing
 from loader.job.journal import Steps
@@ -38,6 +39,9 @@ _AFTERWARDS = {
     Phase.VERIFYING: "stopped before the rows on the server were counted",
     Phase.CLOSING: "stopped while the session was being closed",
 }
+
+# Seconds of an upload below which nobody asks where they went.
+_WORTH_A_LINE = 1.0
 
 
 class Load:
@@ -126,6 +130,7 @@ class Load:
         finally:
             self.result.seconds = self._clock() - began
             self._warn_of_loss()
+            self._sum_up_times()
             await self._running.note(lambda: self._running.journal.ended(self.result))
         return self.result
 
@@ -184,6 +189,27 @@ class Load:
         if lost and (self.result.status is Status.FAILED or stopped_early):
             again = self.result.resume or "the same command again"
             self._running.warn(f"{lost}; {again} fills it")
+
+    def _sum_up_times(self) -> None:
+        """Says in words what the time was spent on, and what would help."""
+        running = self._running
+        if not running.timing.latencies.count:
+            return
+        self.result.concurrency = running.tuner.why
+        if self.result.error is not None or running.timing.times.seconds < _WORTH_A_LINE:
+            return
+        self.result.time_spent, self.result.advice = advice(
+            running.timing.times,
+            running.timing.latencies,
+            Circumstances(
+                settings=running.settings,
+                rules=running.prepared.stages.rules,
+                memory=running.prepared.memory,
+                reason=running.tuner.reason,
+                why=running.tuner.why,
+                compiled=native_available(),
+            ),
+        )
 
     async def _run(self) -> None:
         self.progress.phase = Phase.CONNECTING

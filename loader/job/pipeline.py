@@ -159,9 +159,12 @@ class Pipeline:
         self._budget = ByteBudget(stages.json_budget)
         self._window = SendWindow(stages.window)
         self._drain = Drain()
+        self._slots = Slots(
+            stages.senders, tuner or Fixed(stages.senders), clock=self._timing.clock
+        )
         self._sending = Sending(
             send,
-            slots=Slots(stages.senders, tuner or Fixed(stages.senders), clock=self._timing.clock),
+            slots=self._slots,
             window=self._window,
             budget=self._budget,
             drain=self._drain,
@@ -212,6 +215,7 @@ class Pipeline:
                 raise failures.exceptions[0] from None
             finally:
                 self._timing.end()
+                self._timing.times.senders = self._slots.highest
                 self._drain.watch(())
                 self._abandon_blocks()
         self._drain.check()

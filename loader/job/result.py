@@ -98,6 +98,7 @@ class Result:
         latencies: How long its PUTs took that succeeded.
         timeline: When each chunk passed each stage, thinned out beyond some thousand chunks; None:
             nobody asked for it.
+        concurrency: How many PUTs went at once, and why, in words; None: none did.
         time_spent: Where the time went, in words; None: too short to tell.
         advice: What would make it faster, in words; None: nothing that is known.
     """
@@ -116,6 +117,7 @@ class Result:
     times: StageTimes = field(default_factory=StageTimes)
     latencies: Latencies = field(default_factory=Latencies)
     timeline: list[ChunkTimes] | None = None
+    concurrency: str | None = None
     time_spent: str | None = None
     advice: str | None = None
 

@@ -104,7 +104,7 @@ class Running:
         )
         stages = prepared.stages
         self.timing = Timing(clock, timeline=timeline)
-        self.timing.times.encoders, self.timing.times.senders = stages.encoders, stages.senders
+        self.timing.times.encoders = stages.encoders
         self.tuner = _tuner(self.settings, stages.senders)
         self.result.times = self.timing.times
         self.result.latencies = self.timing.latencies

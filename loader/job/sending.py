@@ -69,13 +69,19 @@ class Sending:
         """Sends chunk after chunk, as one of ``slots.most`` workers."""
         while not self._drain.is_open:
             async with self._slots:
-                item = await self._chunks.get()
+                item = await self._next()
                 if item is None:
                     self._slots.exhausted()
                     return
                 await self._send_one(*item)
                 # A chunk has 100 MB: it must not live on while this worker waits for the next.
                 del item
+
+    async def _next(self) -> tuple[int, Chunk] | None:
+        if not self._chunks.empty():
+            return await self._chunks.get()
+        with self._slots.idle():
+            return await self._chunks.get()
 
     async def _send_one(self, number: int, chunk: Chunk) -> None:
         await self._window.enter(number)

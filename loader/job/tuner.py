@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import enum
-from collections import Counter
 
 __all__ = ["FIRST", "Fixed", "Reason", "Tuner"]
 
-FIRST = 2
-"""PUTs at once in the beginning: gentle to a server of which nothing is known yet."""
+FIRST = 3
+"""PUTs at once in the beginning: a load of ten chunks has no time to grow from one."""
 
 WORTH = 0.07
 """The gain that another limit must bring: less may be the weather of a shared machine."""
 
 PATIENCE = 50
-"""Chunks after which a settled limit is questioned: servers change during long loads."""
+"""Chunks after which a settled limit is questioned: servers change during long loads.
 
+Each time it takes twice as many, up to eight times.
+"""
+
+# A limit is judged by its first chunk alone if it brings so much more or less; by n, if an n-th.
 _DOUBT = 0.4
-"""How much more a limit must bring, or less, to be judged by its first chunk alone."""
-
+# For each failure, so many times ``limit`` chunks must go well, or the limit is to blame for it.
 _CHANCE = 2
-"""A limit that held for so many times as many chunks is not to blame for a failure."""
-
 
 
 class Reason(enum.Enum):
@@ -44,12 +44,14 @@ class Reason(enum.Enum):
 class Tuner:
     """Finds the least number of PUTs at once that brings about as much as any other.
 
-    PUTs that began under a limit and were not short of company are its samples: by Little's law
-    ``limit`` times their bytes over their seconds is its throughput. As many samples as PUTs at
-    once make a rate, twice as many one that says no to a limit. It starts low and doubles while
-    that brings more. A limit that brought no more is left again; where it was slower, what lies
-    between is tried. A failure halves the limit, and the limit it happened at is not tried again
-    soon. Once settled it tries one more PUT now and then.
+    - PUTs that began under a limit, and had full company, are its samples: by Little's law its
+      throughput is ``limit`` times their bytes over their seconds. The more it differs from the
+      best so far, the fewer samples decide; with twice as many samples as PUTs a gain of less than
+      ``WORTH`` is none.
+    - While a step brings at least half of what it could, the limit doubles; then it grows by one.
+    - Where more brought no more, it settles; where more was slower, it tries what lies between.
+    - Failures that are no rare chance halve it, and it stays below the limit they happened at.
+    - Settled, it tries one PUT more now and then.
 
     Attributes:
         limit: PUTs allowed at once: from 1 to the most.
@@ -63,13 +65,17 @@ class Tuner:
             first: The limit to begin with, where it is not above ``most``.
         """
         self.limit = max(1, min(first, most))
+        self._first = self.limit
         self._most = most
-        # What limits bring, in bytes a second, since the last failure.
+        # What limits bring, in bytes a second: those tried since the last back-off.
         self._rates: dict[int, float] = {}
-        # The lowest limit that is not tried, because of failures.
+        # Where failures were too many, and the lowest limit not to be tried because of them.
+        self._failed: set[int] = set()
         self._ceiling = most + 1
-        self._held: Counter[int] = Counter()
-        self._failures: Counter[int] = Counter()
+        # What successes have earned, and failures use up.
+        self._credit = 0
+        # Samples since the last back-off or the last try of one more, and how many it takes.
+        self._calm = 0
         self._patience = PATIENCE
         self._settled: tuple[Reason, str] | None = None
         self._calls = self._starved = 0
@@ -77,54 +83,63 @@ class Tuner:
         self._enter(self.limit, float("-inf"))
 
     def __repr__(self) -> str:
-        return f"<Tuner {self.why}; {self._bytes} bytes in {self._seconds:.3f} s, {self._rates}>"
+        return (
+            f"<Tuner {self.why}; {self._bytes:.0f} bytes in {self._seconds:.3f} s, {self._rates}>"
+        )
 
     # -- what happens ------------------------------------------------------------------------------
 
-    def accepted(self, now: float, size: int, *, began: float | None = None, starved: bool) -> None:
+    def accepted(self, now: float, size: int, *, began: float, starved: bool) -> None:
         """Notes that a PUT ended with 2xx.
 
         Args:
             now: When, in seconds of any monotonic clock.
             size: Its bytes of JSON.
-            began: When the attempt began that succeeded.
-            starved: Whether, at any time since the call before, fewer than ``limit`` PUTs were
-                under way because no chunk was ready.
+            began: When its first attempt began.
+            starved: Whether, at any time since the call before, one more PUT was allowed and there
+                was no chunk for it.
         """
-        # Before the first chunk nobody has anything to send: that says nothing.
+        if self._exhausted:
+            return
+        # Before the first chunk there is none for anybody: that says nothing.
         if starved and self._calls:
             self._starved += 1
             self._valid_from = now
         self._calls += 1
-        if self._exhausted or began is None or began < self._valid_from:
+        if began < self._valid_from:
             return
-        self._held[self.limit] += 1
+        self._credit = min(self._credit + 1, 2 * _CHANCE * self.limit)
+        self._calm += 1
         self._bytes += size
         self._seconds += now - began
         self._samples += 1
         self._judge(now)
 
-    def failed(self, now: float, *, began: float | None = None) -> None:
+    def failed(self, now: float, *, began: float) -> None:
         """Notes that an attempt failed as it does when a server is overloaded or away.
 
         Args:
             now: When, by the same clock.
-            began: When the attempt began. One failure is answered once: attempts that were under
-                way together fail together.
+            began: When the first attempt of this PUT began. What was under way together fails
+                together, and again while it goes on in the places it has: that is answered once.
         """
-        if (began is not None and began < self._entered) or self._exhausted:
+        if self._exhausted or began < self._entered:
             return
         limit = self.limit
-        self._failures[limit] += 1
-        if self._is_to_blame(limit):
+        self._credit -= _CHANCE * limit
+        if self._credit >= 0:
+            return
+        # A single failure at the beginning never leads to sending one by one, which is slow.
+        if limit > 1 and (limit > self._first or limit in self._failed):
             self._ceiling = limit
-            self._patience *= 2
+        self._failed.add(limit)
+        self._calm = self._credit = 0
         self._rates.clear()
         self._settled = None
         self._enter(max(1, limit // 2), now)
 
     def exhausted(self) -> None:
-        """Notes that nothing more is left to send: what ends now had ever less company."""
+        """Notes that nothing is left to begin: what ends from now on had ever less company."""
         self._exhausted = True
 
     # -- what was found ----------------------------------------------------------------------------
@@ -149,7 +164,8 @@ class Tuner:
         if self.limit == self._most:
             # Whether fewer would do as well is not known yet: that is no reason to use fewer.
             return Reason.MOST, _words(self.limit, "the most there may be")
-        return Reason.TRYING, _words(self.limit, "still trying, the load was too short")
+        short = "the load was too short to find out" if self._exhausted else "still trying"
+        return Reason.TRYING, _words(self.limit, short)
 
     # -- how it decides ----------------------------------------------------------------------------
 
@@ -157,17 +173,23 @@ class Tuner:
         """Begins to measure a limit: what began before is no sample of it."""
         self.limit = limit
         self._entered = self._valid_from = now
-        self._bytes = self._samples = 0
-        self._seconds = 0.0
+        self._samples = 0
+        self._bytes = self._seconds = 0.0
 
     def _judge(self, now: float) -> None:
         """Decides where to go, when there are enough samples."""
         rate = self.limit * self._bytes / max(self._seconds, 1e-9)
         if self.limit in self._rates:
-            if self._samples >= self._patience and self.limit < self._most:
+            if self._calm >= self._patience and self.limit < self._most:
+                self._calm = 0
+                self._patience = min(2 * self._patience, 8 * PATIENCE)
                 self._rates = {self.limit: rate}
                 self._ceiling = self._most + 1
                 self._enter(self.limit + 1, now)
+            elif self._samples >= 8 * self.limit:  # the older, the less they say of today
+                self._bytes /= 2
+                self._seconds /= 2
+                self._samples //= 2
             return
         if not self._is_clear(rate):
             return
@@ -180,7 +202,7 @@ class Tuner:
             self._enter(following, now)
 
     def _is_clear(self, rate: float) -> bool:
-        """Whether it is known how this limit compares; the fewer samples, the more it must differ."""
+        """Whether it is known how this limit compares with the best so far."""
         if not self._rates or self._samples >= 2 * self.limit:
             return True
         best = max(self._rates.values())
@@ -197,15 +219,23 @@ class Tuner:
         above = min((limit for limit in self._rates if limit > best), default=None)
         if above is None:
             if self._ceiling > self._most:
-                return min(2 * best, self._most) if best < self._most else None
+                return self._step_up(best) if best < self._most else None
             return (best + self._ceiling) // 2 if best + 1 < self._ceiling else None
         if self._rates[above] * (1 + WORTH) >= self._rates[best]:
             return None
         if best + 1 < above:
             return (best + above) // 2
-        # Even one more was slower: this may be too many, too.
-        below = max((limit for limit in self._rates if limit < best), default=0)
-        return (below + best) // 2 if below + 1 < best else None
+        # Even one more was slower: this one may be too many, too.
+        return best - 1 if best > 1 and best - 1 not in self._rates else None
+
+    def _step_up(self, best: int) -> int:
+        """Returns twice as many, or one more where the last step brought less than its half."""
+        below = max((limit for limit in self._rates if limit < best), default=None)
+        if below is not None:
+            could = self._rates[below] * (best / below - 1)
+            if self._rates[best] - self._rates[below] < could / 2:
+                return best + 1
+        return min(2 * best, self._most)
 
     def _settle(self, best: int, now: float) -> None:
         above = min((limit for limit in self._rates if limit > best), default=None)
@@ -216,17 +246,6 @@ class Tuner:
         else:
             self._settled = Reason.MOST, _words(best, "the most there may be")
         self._enter(best, now)
-
-    def _is_to_blame(self, limit: int) -> bool:
-        """Whether a failure is put down to the limit it happened at.
-
-        Not where the limit has held for long: connections break now and then. And a single failure
-        never leads to sending one by one, which is slow.
-        """
-        failures = self._failures[limit]
-        if limit == 1 or failures * _CHANCE * limit <= self._held[limit]:
-            return False
-        return limit > FIRST or failures > 1
 
 
 class Fixed:

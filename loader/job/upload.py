@@ -64,10 +64,9 @@ class Upload:
         data = chunk.data
         running = self._running
         sent = 0
-        began = running.clock()
 
         async def put() -> None:
-            nonlocal sent, began
+            nonlocal sent
             readings = data.readings
             began = running.clock()
             try:
@@ -87,7 +86,7 @@ class Upload:
                 sent += 1
 
         def doubt(failure: LoaderError) -> None:
-            running.tuner.failed(running.clock(), began=began)
+            running.tuner.failed(running.clock(), began=first_sent)
             if may_have_happened(failure):
                 self.doubtful.add((chunk.table, chunk.index))
 

@@ -154,13 +154,24 @@ async def test_a_cancelled_task_takes_no_slot():
     await slots.__aenter__()
 
 
-def test_the_tuner_hears_of_each_put_and_whether_every_slot_was_busy():
+def test_the_tuner_hears_of_each_put_and_of_idle_slots_since_the_last():
     tuner = Told(2)
-    times = iter((1.0, 2.0, 3.0, 4.0))
-    slots = Slots(2, tuner, clock=lambda: next(times))
-    with slots.busy(50), slots.busy(100):
+    times = iter(range(100))
+    slots = Slots(2, tuner, clock=lambda: float(next(times)))
+    with slots.idle():
+        with slots.busy(50):
+            pass
+        with slots.busy(60):  # the other one is still idle
+            pass
+    with slots.busy(70):  # and was, since the last one
         pass
-    assert tuner.heard == [(2.0, 3.0, 100, False), (1.0, 4.0, 50, True)]
+    with slots.busy(80):
+        pass
+    assert [(size, starved) for _, _, size, starved in tuner.heard] == [
+        *((50, True), (60, True), (70, True)),
+        (80, False),
+    ]
+    assert [(began, now) for began, now, _, _ in tuner.heard[:2]] == [(0.0, 1.0), (2.0, 3.0)]
 
 
 def test_the_tuner_hears_nothing_of_a_put_that_failed():

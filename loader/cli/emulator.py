@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from loader.cli.garbage import collect_as_usual
+from loader.cli.values import parse_duration, parse_size
 from loader.emulator.options import (
     DEFAULT_PORT,
     EmulatorOptions,
@@ -25,6 +27,8 @@ from loader.errors import LoaderError, UsageError
 from loader.eventloop import loop_factory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from loader.emulator.server import Listener
 
 __all__ = ["emulator"]
@@ -35,6 +39,35 @@ _EXTRA = ("duckdb", "msgspec")
 _LISTEN, _KEEP = "Listening and access", "Data"
 _UNKNOWN, _SLOW = "Where nobody knows the real server", "A model of a slow server"
 _FAULTS = "Fault injection"
+
+_MB = 1_000_000
+
+
+def _plain(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _time(option: str) -> Callable[[str], float]:
+    """Returns what reads the seconds of an option: ``0.25``, ``120s``, ``2m``."""
+
+    def parse(text: str) -> float:
+        number = _plain(text)
+        return parse_duration(option, text) if number is None else number
+
+    return parse
+
+
+def _rate(option: str) -> Callable[[str], float]:
+    """Returns what reads the MB/s of an option: ``50``, ``50MB/s``, ``1GB/s``."""
+
+    def parse(text: str) -> float:
+        number = _plain(text)
+        return parse_size(option, text.removesuffix("/s")) / _MB if number is None else number
+
+    return parse
 
 
 def emulator(  # noqa: PLR0917 - every parameter is an option; typer takes none by position
@@ -154,25 +187,87 @@ def emulator(  # noqa: PLR0917 - every parameter is an option; typer takes none 
         ),
     ] = StatusType.NUMBER,
     latency: Annotated[
-        float, typer.Option(help="Seconds added to each PUT.", rich_help_panel=_SLOW)
+        float,
+        typer.Option(
+            help="What each PUT takes besides what depends on its size.",
+            parser=_time("--latency"),
+            metavar="TIME",
+            rich_help_panel=_SLOW,
+        ),
     ] = 0.0,
     bandwidth: Annotated[
         float | None,
         typer.Option(
-            help="Request bytes in MB/s that the wire carries, all connections together.",
+            help="Bytes of request bodies that the wire carries, all connections together: 100MB/s "
+            "(a plain number is in MB/s).",
+            parser=_rate("--bandwidth"),
+            metavar="SIZE/s",
+            rich_help_panel=_SLOW,
+        ),
+    ] = None,
+    stream_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Decoded JSON of one PUT that the server takes in; more PUTs at once are faster, "
+            "up to --ingest-rate.",
+            parser=_rate("--stream-rate"),
+            metavar="SIZE/s",
             rich_help_panel=_SLOW,
         ),
     ] = None,
     ingest_rate: Annotated[
         float | None,
         typer.Option(
-            help="Decoded JSON in MB/s that the server takes in, all PUTs together.",
+            help="Decoded JSON that the server takes in, all PUTs together.",
+            parser=_rate("--ingest-rate"),
+            metavar="SIZE/s",
+            rich_help_panel=_SLOW,
+        ),
+    ] = None,
+    overload: Annotated[
+        int | None,
+        typer.Option(
+            help="PUTs at once that it takes in without getting slower; twice as many halve its "
+            "rates.",
+            rich_help_panel=_SLOW,
+        ),
+    ] = None,
+    pool: Annotated[
+        int | None,
+        typer.Option(
+            help="Connections that calls are answered with; a call that gets none in 10 s is "
+            "answered with 503.",
+            rich_help_panel=_SLOW,
+        ),
+    ] = None,
+    answer_limit: Annotated[
+        float | None,
+        typer.Option(
+            help="After so long without an answer a PUT is answered with 504, though the chunk may "
+            "be kept later: 120s is what servers have.",
+            parser=_time("--answer-limit"),
+            metavar="TIME",
             rich_help_panel=_SLOW,
         ),
     ] = None,
     publish_time: Annotated[
-        float, typer.Option(help="Seconds that a publish takes at least.", rich_help_panel=_SLOW)
+        float,
+        typer.Option(
+            help="What a publish takes besides what depends on its size.",
+            parser=_time("--publish-time"),
+            metavar="TIME",
+            rich_help_panel=_SLOW,
+        ),
     ] = 0.0,
+    publish_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Decoded JSON that a publish gets through.",
+            parser=_rate("--publish-rate"),
+            metavar="SIZE/s",
+            rich_help_panel=_SLOW,
+        ),
+    ] = None,
     faults: Annotated[
         list[str],
         typer.Option(
@@ -238,9 +333,14 @@ def emulator(  # noqa: PLR0917 - every parameter is an option; typer takes none 
             tls_cert=tls_cert,
             tls_key=tls_key,
             latency=latency,
-            ingest_rate=ingest_rate,
             bandwidth=bandwidth,
+            stream_rate=stream_rate,
+            ingest_rate=ingest_rate,
+            overload=overload,
+            pool=pool,
+            answer_limit=answer_limit,
             publish_time=publish_time,
+            publish_rate=publish_rate,
             faults=tuple(faults),
             fault_seed=fault_seed,
             fault_control=fault_control,
@@ -276,6 +376,8 @@ def _password(file: Path | None) -> str:
 def _run(options: EmulatorOptions, *, ready: bool) -> None:
     # Here and not above: `mstr-loader --help` needs no web server.
     from loader.emulator.server import serve  # noqa: PLC0415
+
+    collect_as_usual()
 
     def started(listener: Listener) -> None:
         if ready:

@@ -85,8 +85,10 @@ async def skim_body(request: web.Request, emulator: Emulator) -> Skeleton:
 async def _pieces(request: web.Request, emulator: Emulator) -> AsyncIterator[bytes]:
     faults = injection_of(request)
     read = request.content.readany if faults is None else faults.read
+    begins = True
     while piece := await read():
-        await emulator.wire.passage(len(piece))
+        await emulator.wire.passage(len(piece), begins=begins)
+        begins = False
         yield piece
 
 

@@ -150,6 +150,8 @@ class Endpoint:
         handler: What answers.
         where: What fault rules call it.
         access: What it asks for.
+        pooled: Whether it holds one of the server's connections from its beginning; what takes
+            large bodies takes one itself once they are there.
     """
 
     method: str
@@ -157,6 +159,7 @@ class Endpoint:
     handler: Handler
     where: Where
     access: Access = Access.PROJECT
+    pooled: bool = True
 
     async def answer(self, request: web.Request, emulator: Emulator) -> web.Response:
         """Checks the caller and answers.
@@ -178,13 +181,19 @@ class Endpoint:
             project = find_project(project_id)
         call = Call(request, emulator, login, project)
         if login is None:
-            return await self.handler(call)
+            return await self._handle(call)
         login.calls += 1
         try:
-            return await self.handler(call)
+            return await self._handle(call)
         finally:
             login.calls -= 1
             emulator.logins.touch(login)
+
+    async def _handle(self, call: Call) -> web.Response:
+        if not self.pooled:
+            return await self.handler(call)
+        async with call.emulator.pool.place():
+            return await self.handler(call)
 
 
 def reply(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -19,13 +19,14 @@ from loader.emulator.archive import Archive, open_archive
 from loader.emulator.catalogue import Catalogue, Dataset, Project, find_folder
 from loader.emulator.definitions import Policy
 from loader.emulator.faults import FaultPlan, Watched
+from loader.emulator.gateway import AnswerLimit, Pool
 from loader.emulator.kept import document, restored
 from loader.emulator.model import new_id, parse_model
 from loader.emulator.options import EmulatorOptions, Ingest
 from loader.emulator.refusals import conflict, forbidden_now, invalid, not_found
 from loader.emulator.room import Room
 from loader.emulator.sessions import Login, Logins
-from loader.emulator.slow import Clock, Pacer, SystemClock
+from loader.emulator.slow import Clock, Intake, SystemClock, Wire
 from loader.emulator.traffic import Traffic
 from loader.emulator.uploads import State, Uploads, UploadSession, parse_session
 
@@ -47,6 +48,8 @@ _BODIES = 600_000_000
 Four of 100 MB of JSON (133 MB in base64), two for the decoders and two to follow. Rows may need
 several times the memory of their JSON: small whole numbers have 2 bytes there and 8 here.
 """
+
+_MB = 1_000_000
 
 _DATASETS = "dataset/"
 _UPLOADS = "upload/"
@@ -91,8 +94,15 @@ class Emulator:
         self.logins = Logins(options, self.clock)
         self.uploads = Uploads(options.session_scope)
         self.traffic = Traffic()
-        self.wire = Pacer(options.bandwidth, self.clock)
-        self.intake = Pacer(options.ingest_rate, self.clock)
+        self.wire = Wire(options.bandwidth, self.clock)
+        self.intake = Intake(
+            options.ingest_rate,
+            self.clock,
+            stream_rate=options.stream_rate,
+            overload=options.overload,
+        )
+        self.pool = Pool(options.pool, self.clock)
+        self.answer_limit = AnswerLimit(options.answer_limit, self.clock)
         self.room = Room(_BODIES)
         self.faults = FaultPlan(options.fault_seed, may_crash=crash is not None)
         self.inject(*options.faults)
@@ -139,6 +149,7 @@ class Emulator:
 
     async def close(self) -> None:
         """Cancels what runs and closes the storage."""
+        await self.answer_limit.close()
         for session in self.uploads:
             if self.options.keep_sessions:
                 await self._stop_publish(session)
@@ -332,7 +343,7 @@ class Emulator:
         dataset = session.dataset
         if self.options.keep_sessions:
             await self._bookkeeping(self._save_session(session), f"saving {session.id}")
-        await self.clock.sleep(self.options.publish_time)
+        await self.clock.sleep(self._publish_time(session))
         if outcome is not None and not await self._suffer(session, outcome):
             return
         # From here on the storage decides: a cancel may interrupt it, and its outcome stands.
@@ -353,6 +364,12 @@ class Emulator:
             # The data is published, whether or not the books can tell so after a restart.
             await self._bookkeeping(self._save(dataset), f"saving {dataset.model.name}")
         await self._forget_chunks(session)
+
+    def _publish_time(self, session: UploadSession) -> float:
+        options = self.options
+        if options.publish_rate is None:
+            return options.publish_time
+        return options.publish_time + session.kept_bytes / (options.publish_rate * _MB)
 
     async def _suffer(self, session: UploadSession, outcome: Outcome) -> bool:
         """Lets a publish have an injected outcome; returns whether it is done all the same."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from loader.emulator.bodies import END, read_body, skim_body
@@ -13,7 +15,7 @@ from loader.emulator.options import Ingest
 from loader.emulator.refusals import invalid, unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from loader.emulator.core import Emulator
     from loader.emulator.uploads import UploadSession, UploadTable
@@ -30,12 +32,12 @@ _WINDOW = 16
 async def put_chunk(call: Call) -> None:
     """Takes one chunk in (multiple-requests document, "Add data to the upload session").
 
-    Returns when the chunk is kept, after the latency and at the rate of the slow-server model.
+    Returns when the chunk is kept, after the time that the model of a slow server asks for.
 
     Raises:
-        Refusal: Any rule that the chunk breaks.
+        Refusal: Any rule that the chunk breaks, or the model's limits.
     """
-    request, emulator, session = call.request, call.emulator, call.session()
+    emulator, session = call.emulator, call.session()
     call.require_json()
     session.require_open("data")
     if session.puts and not emulator.options.parallel:
@@ -43,36 +45,46 @@ async def put_chunk(call: Call) -> None:
             f"Another PUT of upload session {session.id} is under way: send one at a time "
             "(--no-parallel)."
         )
+    take = _sink if emulator.options.ingest is Ingest.SINK else _take
+    received = asyncio.Event()
     session.puts += 1
     try:
-        await emulator.clock.sleep(emulator.options.latency)
-        if emulator.options.ingest is Ingest.SINK:
-            await _sink(call, session)
-        else:
-            # Until there is room the body stays unread: the connection fills up, the client waits.
-            async with emulator.room.hold(request.content_length or 0):
-                await _take(call, session)
+        await emulator.answer_limit.within(take(call, session, received), received)
     finally:
         session.puts -= 1
 
 
-async def _take(call: Call, session: UploadSession) -> None:
+async def _take(call: Call, session: UploadSession, received: asyncio.Event) -> None:
     emulator = call.emulator
-    body = await read_body(call.request, emulator)
-    envelope = read_envelope(body)
-    upload = _admit(emulator, session, envelope)
-    raw = await emulator.decode(decode_base64, body, envelope)
-    del body  # the request's largest buffer: let go before the next one is made
-    size = len(raw)
-    chunk = await emulator.decode(_decode_chunk, raw, upload)
-    del raw
-    await _keep(call, session, envelope, chunk, size)
+    # Until there is room the body stays unread: the connection fills up, the client waits.
+    async with emulator.room.hold(call.request.content_length or 0):
+        body = await read_body(call.request, emulator)
+        received.set()
+        envelope = read_envelope(body)
+        upload = _admit(emulator, session, envelope)
+        async with _at_work(emulator):
+            raw = await emulator.decode(decode_base64, body, envelope)
+            del body  # the request's largest buffer: let go before the next one is made
+            size = len(raw)
+            chunk = await emulator.decode(_decode_chunk, raw, upload)
+            del raw
+            await _keep(call, session, envelope, chunk, size)
 
 
-async def _sink(call: Call, session: UploadSession) -> None:
+async def _sink(call: Call, session: UploadSession, received: asyncio.Event) -> None:
     envelope, size = await _skim(call)
+    received.set()
     _admit(call.emulator, session, envelope)
-    await _keep(call, session, envelope, None, size)
+    async with _at_work(call.emulator):
+        await _keep(call, session, envelope, None, size)
+
+
+@asynccontextmanager
+async def _at_work(emulator: Emulator) -> AsyncIterator[None]:
+    """Holds one of the server's connections; what each PUT costs at least is over on entering."""
+    async with emulator.pool.place():
+        await emulator.clock.sleep(emulator.options.latency)
+        yield
 
 
 async def decode_records(emulator: Emulator, text: str, table: Table, where: str) -> Any:
@@ -133,7 +145,7 @@ async def _keep(
                 chunk,
                 append=admission is Admission.APPEND,
             )
-            upload.indices.accept(envelope.index)
+            upload.accept(envelope.index, size, append=admission is Admission.APPEND)
         upload.json_bytes += size
 
 

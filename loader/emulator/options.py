@@ -78,6 +78,12 @@ _CHOICES: dict[str, type[enum.StrEnum]] = {
 }
 
 
+_MODEL = (
+    *("latency", "bandwidth", "stream_rate", "ingest_rate", "overload", "pool", "answer_limit"),
+    *("publish_time", "publish_rate"),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorOptions:
     """Where the emulator listens, whom it lets in, what it keeps, how it behaves.
@@ -105,11 +111,18 @@ class EmulatorOptions:
         max_body: Largest request body in MB (10**6 bytes); larger ones get 413.
         tls_cert: Certificate chain (PEM); with it the server speaks https.
         tls_key: Its key (PEM); None when the certificate's file holds it too.
-        latency: Seconds added to each PUT.
+        latency: Seconds that each PUT takes besides what depends on its size.
+        bandwidth: Request bodies in MB/s that the wire carries, all together; None is unlimited.
+        stream_rate: JSON in MB/s that the server takes in of one PUT; None is as fast as it can.
         ingest_rate: JSON in MB/s that the server takes in, all PUTs together; None is as fast as it
             can.
-        bandwidth: Request bodies in MB/s that the wire carries, all together; None is unlimited.
-        publish_time: Seconds that a publish takes at least.
+        overload: PUTs at once that it takes in without getting slower; needs a rate. None is any
+            number.
+        pool: Connections that answer calls: who gets none in 10 s is refused. None is no limit.
+        answer_limit: Seconds after which a PUT is answered with 504, though the work on it goes on;
+            None is never.
+        publish_time: Seconds that a publish takes besides what depends on its size.
+        publish_rate: JSON in MB/s that a publish gets through; None is as fast as it can.
         faults: Rules of fault injection, in their text form.
         fault_seed: What the rules' rates are drawn with.
         fault_control: Rules may be added at run time, from this machine, at ``/emulator/faults``.
@@ -139,9 +152,14 @@ class EmulatorOptions:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     latency: float = 0.0
-    ingest_rate: float | None = None
     bandwidth: float | None = None
+    stream_rate: float | None = None
+    ingest_rate: float | None = None
+    overload: int | None = None
+    pool: int | None = None
+    answer_limit: float | None = None
     publish_time: float = 0.0
+    publish_rate: float | None = None
     faults: tuple[str, ...] = ()
     fault_seed: int = 0
     fault_control: bool = False
@@ -194,10 +212,25 @@ class EmulatorOptions:
                     f"--{option} {value} is no time.", hint="Choose 0 or more seconds."
                 )
         for option, rate in (
-            ("ingest-rate", self.ingest_rate),
             ("bandwidth", self.bandwidth),
+            ("stream-rate", self.stream_rate),
+            ("ingest-rate", self.ingest_rate),
+            ("publish-rate", self.publish_rate),
+            ("answer-limit", self.answer_limit),
             ("session-timeout", self.session_timeout),
             ("max-body", self.max_body),
         ):
             if rate is not None and not (math.isfinite(rate) and rate > 0):
                 raise UsageError(f"--{option} {rate} must be above 0.", hint="Leave it out.")
+        for option, count in (("pool", self.pool), ("overload", self.overload)):
+            if count is not None and count < 1:
+                raise UsageError(f"--{option} {count} serves nobody.", hint="Choose 1 or more.")
+        if self.overload is not None and self.ingest_rate is None and self.stream_rate is None:
+            raise UsageError(
+                f"--overload {self.overload} slows down what has no rate.",
+                hint="Add --ingest-rate or --stream-rate.",
+            )
+
+    def model(self) -> dict[str, float]:
+        """Returns the settings of the model of a slow server that are in force, by name."""
+        return {name: value for name in _MODEL if (value := getattr(self, name))}

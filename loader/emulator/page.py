@@ -39,6 +39,8 @@ async def status(emulator: Emulator) -> dict[str, Any]:
     return {
         "ingest": options.ingest,
         "data": str(options.data) if options.data else None,
+        "model": options.model(),
+        "pool": {"busy": emulator.pool.busy, "waiting": emulator.pool.waiting},
         "logins": len(emulator.logins),
         "requests": emulator.traffic.requests,
         "bytes": emulator.traffic.bytes,

@@ -34,6 +34,7 @@ class Code(enum.StrEnum):
     SESSION = "ERR009"
     UNSUPPORTED = "ERR010"
     EXISTS = "ERR015"
+    UNAVAILABLE = "ERR016"
 
 
 class Refusal(Exception):

@@ -54,6 +54,8 @@ class UploadTable:
         policy: What the publish does with existing rows.
         indices: Which chunks are there.
         json_bytes: JSON received, repeated chunks included.
+        sizes: Bytes of JSON of the chunks that are kept, by index; of those that a restart brought
+            back nothing is known.
     """
 
     table: Table
@@ -62,6 +64,12 @@ class UploadTable:
     policy: Policy
     indices: Indices = field(default_factory=Indices)
     json_bytes: int = 0
+    sizes: dict[int, int] = field(default_factory=dict)
+
+    def accept(self, index: int, size: int, *, append: bool) -> None:
+        """Notes that a chunk of ``size`` bytes of JSON is kept."""
+        self.indices.accept(index)
+        self.sizes[index] = size + (self.sizes.get(index, 0) if append else 0)
 
 
 @dataclass(slots=True, eq=False)
@@ -106,6 +114,11 @@ class UploadSession:
     def chunks(self) -> int:
         """How many indices were accepted, all tables together."""
         return sum(len(upload.indices) for upload in self.tables.values())
+
+    @property
+    def kept_bytes(self) -> int:
+        """The JSON that a publish would publish, in bytes."""
+        return sum(sum(upload.sizes.values()) for upload in self.tables.values())
 
     def move(self, state: State) -> None:
         """Goes on to another state.

@@ -70,7 +70,7 @@ _SESSION = f"{_SESSIONS}/{{session}}"
 
 ENDPOINTS = (
     Endpoint("POST", _SESSIONS, open_session, Where.OPEN_SESSION),
-    Endpoint("PUT", _SESSION, add_data, Where.PUT),
+    Endpoint("PUT", _SESSION, add_data, Where.PUT, pooled=False),
     Endpoint("POST", f"{_SESSION}/publish", publish, Where.PUBLISH),
     Endpoint("GET", f"{_SESSION}/publishStatus", publish_status, Where.STATUS),
     Endpoint("POST", f"{_SESSION}/publishStatus", publish_status, Where.STATUS),

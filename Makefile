@@ -45,6 +45,14 @@ $(DATA)/tpch/sf%/lineitem.parquet: | .venv/.installed
 	@mkdir -p $(@D)
 	$(BIN)/tpchgen-cli parquet --scale-factor $* --tables lineitem --output-dir $(@D)
 
+$(DATA)/tpch/sf%/lineitem.csv: | .venv/.installed
+	@mkdir -p $(@D)
+	$(BIN)/tpchgen-cli csv --scale-factor $* --tables lineitem --output-dir $(@D)
+
+$(DATA)/wide.parquet: | .venv/.installed
+	@mkdir -p $(@D)
+	$(BIN)/python benchmarks/wide_row_group.py $@
+
 .PHONY: demo
 demo: .venv/.installed $(LINEITEM) ## Load TPC-H lineitem into a local server and compare every value
 	@$(BIN)/python benchmarks/demo.py $(LINEITEM) --data $(DATA)/demo
@@ -103,9 +111,12 @@ format: .venv/.installed ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: bench-data
+bench-data: $(LINEITEM) $(LINEITEM:.parquet=.csv) $(DATA)/tpch/sf10/lineitem.parquet $(DATA)/wide.parquet ## Make the files of the benchmarks (4 GB)
+
 .PHONY: bench
-bench: .venv/.installed .venv-vendor/.installed $(LINEITEM) ## Measure against the vendor's client and the machine's limits
-	$(BIN)/python benchmarks/bench.py $(LINEITEM)
+bench: .venv/.installed .venv-vendor/.installed bench-data ## Measure against the vendor's client and the machine's limits; ONLY=pushes,tls ROUNDS=3
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 .PHONY: clean
 clean: ## Remove generated data and environments

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from loader.version import __version__
+
 if TYPE_CHECKING:
     from loader.api import Connection, LoginMode
+    from loader.bench import sweep
     from loader.encode import Orientation
     from loader.errors import LoaderError
     from loader.job import (
@@ -29,8 +32,6 @@ if TYPE_CHECKING:
         resume_sync,
     )
     from loader.model import DataType
-
-__version__ = "0.1.0"
 
 # Imported when first used: pyarrow and aiohttp take a third of a second that `--version` does not
 # need.
@@ -57,6 +58,7 @@ _HOMES = {
     "push_sync": "loader.job",
     "resume": "loader.job",
     "resume_sync": "loader.job",
+    "sweep": "loader.bench",
 }
 
 __all__ = [
@@ -83,6 +85,7 @@ __all__ = [
     "push_sync",
     "resume",
     "resume_sync",
+    "sweep",
 ]
 
 

@@ -144,7 +144,7 @@ class Cutter:
         return too_large, too_small, abs(size - rules.target)
 
 
-# Measured with `benchmarks/memory.py`; benchmarks/README.md has the figures.
+# Measured with the group `memory` of the benchmarks; benchmarks/README.md has the figures.
 BASE = 200 * MB
 READER = 200 * MB
 ENCODER = 25 * MB

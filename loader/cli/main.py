@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -14,19 +15,27 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
-from loader import __version__
-from loader.cli.cancel import cancel
-from loader.cli.emulator import emulator
-from loader.cli.jobs import jobs
-from loader.cli.plan import plan
+from loader.cli.garbage import collect_seldom
 from loader.cli.printers import listened_to, print_error
-from loader.cli.push import push
-from loader.cli.resume import resume
 from loader.cli.run_signals import STOP_SIGNALS
 from loader.errors import Defect, Interrupted, LoaderError, UsageError
+from loader.version import __version__
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "app", "main", "read_command"]
+
+COMMANDS = {
+    "push": "Load Parquet, CSV or Arrow files into a dataset and publish it.",
+    "plan": "Show what would be sent: model, example values, sizes, chunks and memory; no network.",
+    "resume": "Go on with a load that stopped, or publish one that was only uploaded.",
+    "cancel": "Give an unfinished job up: end its upload session on the server.",
+    "emulator": "Run a local server that speaks the Push Data API and stores what it is sent in "
+    "DuckDB.",
+    "bench": "Measure how fast the server takes data, and with which settings.",
+    "jobs": "List, show and remove the jobs of this host.",
+}
+"""What each command does; it is ``loader.cli.NAME.NAME``, which its own help describes in full."""
 
 # typer carries a copy of click of its own and exports only some of its exceptions.
 _ClickError: Any = next(
@@ -40,12 +49,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(push)
-app.command()(plan)
-app.add_typer(jobs)
-app.command()(resume)
-app.command()(cancel)
-app.command()(emulator)
+
+
+class _Later(TyperCommand):
+    """Stands for a command until it is called: no command waits for the imports of another."""
+
+    def make_context(self, info_name: str | None, *arguments: Any, **settings: Any) -> Any:
+        assert self.name is not None
+        return read_command(self.name).make_context(info_name, *arguments, **settings)
+
+
+def read_command(name: str) -> Any:
+    """Returns one of ``COMMANDS``, imported; what typer calls a Click command."""
+    found = getattr(importlib.import_module(f"loader.cli.{name}"), name)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(found)
+        found = alone
+    return typer.main.get_command(found)
+
+
+for _name, _summary in COMMANDS.items():
+    app.command(_name, cls=_Later, help=_summary)(lambda: None)
 
 
 def _version(wanted: bool) -> None:
@@ -74,6 +99,8 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and ends the process with the exit code of the contract."""
     _occupy_standard_files()
+    if arguments is None:
+        _own_process()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     if debug:
@@ -108,6 +135,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _stop(_number: int, _frame: object) -> None:
     # Not KeyboardInterrupt, which typer would turn into a silent exit.
     raise Interrupted("stopped", hint="run the same command again")
+
+
+def _own_process() -> None:
+    """Spares this process work that is of use to other programs only."""
+    # numpy's linear algebra, which no load needs, starts a thread a core when it is imported: 65 ms
+    # of CPU with two cores. Children inherit this: the local server does not need it either.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    collect_seldom()
 
 
 def _occupy_standard_files() -> None:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-import loader
 from loader.encode.version import ENCODER_VERSION
 from loader.errors import JobInUse, JournalUnusable, UnknownJob
 from loader.job.journal.description import JobDescription
 from loader.job.journal.lock import Driver, JobLock, driver_of
 from loader.job.journal.tables import FORMAT, OtherFormat, Tables
 from loader.job.state import state_directory
+from loader.version import __version__
 
 __all__ = [
     "Opened",
@@ -87,7 +87,7 @@ def create_job(directory: Path, description: JobDescription) -> Opened:
             tables.create(
                 path.stem,
                 description,
-                version=loader.__version__,
+                version=__version__,
                 encoder=ENCODER_VERSION,
                 host=socket.gethostname(),
             )

@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import loader
 from loader.api import Connection
 from loader.encode import Chunk
 from loader.encode.version import ENCODER_VERSION
@@ -27,6 +26,7 @@ from loader.job.journal.tables import Tables
 from loader.job.prepare import Prepared, Sources
 from loader.job.result import Result
 from loader.job.settings import Workflow
+from loader.version import __version__
 
 __all__ = ["Journal", "journalled"]
 
@@ -163,7 +163,7 @@ class Journal:
         """Goes on where the job stopped; returns everything that is written down."""
 
         def work(tables: Tables) -> JobRecord:
-            tables.resume(f"resumed by version {loader.__version__}, process {os.getpid()}")
+            tables.resume(f"resumed by version {__version__}, process {os.getpid()}")
             return tables.read()
 
         return await self._step(work)

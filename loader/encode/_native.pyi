@@ -29,5 +29,9 @@ def rows(
     /,
 ) -> tuple[tuple[memoryview, ...], list[int]] | list[int]: ...
 
+# Returns what each row of a batch takes, by the rules of width.py, as int64 in the machine's order;
+# and a list of columns that are left out of that. None if an index names no entry of a dictionary.
+def widths(batch: _Arrays, /) -> tuple[bytearray, list[int]] | None: ...
+
 # Returns how many slabs of 2 MiB hold segments, and how many are kept for later ones.
 def slabs() -> tuple[int, int]: ...

@@ -28,7 +28,7 @@ except ImportError as error:
 else:
     _MISSING = None
 
-__all__ = ["NativeWriter", "native_available", "native_missing"]
+__all__ = ["NativeWriter", "compiled_widths", "native_available", "native_missing"]
 
 # The bits of Mode in cpp/source.h.
 _QUOTED: Final = 1
@@ -50,6 +50,16 @@ def native_missing() -> str | None:
     if _MISSING is None:
         return None
     return f"there is no compiled encoder, so encoding is several times slower: {_MISSING}"
+
+
+def compiled_widths(batch: pa.RecordBatch) -> tuple[bytearray, list[int]] | None:
+    """Returns what rows take by the rules of ``row_widths``, as far as compiled code tells.
+
+    Returns:
+        The bytes of each row, as int64, and the columns that are left out of it; None if it tells
+        nothing.
+    """
+    return _native.widths(batch) if native_available() else None
 
 
 class NativeWriter:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from loader.encode.native import compiled_widths
 from loader.encode.nested import chosen
 from loader.layouts import listed, run_end_decoded, take
 
@@ -17,12 +20,13 @@ Widths = npt.NDArray[np.int64]
 
 _SEPARATORS = 1
 _QUOTES = 2
+_NULL = 4
 _FIXED = (
     (pt.is_date, 12),
     (pt.is_time, 10),
     (pt.is_timestamp, 21),
     (pt.is_boolean, 5),
-    (pt.is_null, 4),
+    (pt.is_null, _NULL),
 )
 
 
@@ -30,12 +34,28 @@ def row_widths(batch: pa.RecordBatch) -> Widths:
     """Returns an estimate of each row's JSON bytes.
 
     The estimate depends on the values alone, never on how a reader happened to batch them, so the
-    row positions derived from it are the same on every reading. It serves to keep pieces of work
-    small; chunk sizes come from encoded bytes.
+    row positions derived from it are the same on every reading: by every version that may have
+    begun a job, with compiled code or without. It serves to keep pieces of work small; chunk sizes
+    come from encoded bytes.
     """
-    total = np.zeros(batch.num_rows, np.int64)
-    for column in batch.columns:
-        total += _widths(column) + _SEPARATORS
+    told = compiled_widths(batch)
+    if told is not None:
+        total = np.frombuffer(told[0], np.int64)
+        return _added(total, [batch.column(place) for place in told[1]])
+    return _added(np.zeros(batch.num_rows, np.int64), batch.columns)
+
+
+def _added(total: Widths, columns: Sequence[pa.Array]) -> Widths:
+    """Adds what each of some columns takes, and a comma."""
+    fixed = 0
+    for column in columns:
+        width = _widths(column)
+        if isinstance(width, int):
+            fixed += width
+        else:
+            total += width
+    if columns:
+        total += fixed + _SEPARATORS * len(columns)
     return total
 
 
@@ -87,19 +107,18 @@ def _variable(array: pa.Array) -> Widths:
     if arrow in (pa.string_view(), pa.binary_view()):
         # A view is 16 bytes, the first four of which are its length.
         views = np.frombuffer(array.buffers()[1], np.int32)[::4]
-        lengths = views[array.offset : array.offset + len(array)].astype(np.int64)
+        lengths = views[array.offset : array.offset + len(array)]
     else:
         lengths = pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False)
-        lengths = lengths.astype(np.int64)
+    widths: Widths = np.add(lengths, _QUOTES, dtype=np.int64)
     if array.null_count:
-        lengths[array.is_null().to_numpy(zero_copy_only=False)] = _QUOTES
-    widths: Widths = lengths + _QUOTES
+        widths[array.is_null().to_numpy(zero_copy_only=False)] = _NULL
     return widths
 
 
 def _dictionary(array: pa.Array) -> Widths:
     if not len(array.dictionary):
-        return np.full(len(array), 4, np.int64)
+        return np.full(len(array), _NULL, np.int64)
     entries = array.dictionary
     indices = pc.fill_null(array.indices, 0).to_numpy(zero_copy_only=False)
     if len(entries) > len(array):
@@ -109,7 +128,7 @@ def _dictionary(array: pa.Array) -> Widths:
     per_value: Widths = np.broadcast_to(_widths(entries), (len(entries),))
     widths: Widths = per_value[indices].astype(np.int64)
     if array.indices.null_count:
-        widths[array.indices.is_null().to_numpy(zero_copy_only=False)] = 4
+        widths[array.indices.is_null().to_numpy(zero_copy_only=False)] = _NULL
     return widths
 
 
@@ -118,7 +137,7 @@ def _struct(array: pa.Array) -> Widths:
     for position in range(array.type.num_fields):
         widths += _widths(array.field(position)) + len(array.type.field(position).name) + 4
     if array.null_count:
-        widths[array.is_null().to_numpy(zero_copy_only=False)] = 4
+        widths[array.is_null().to_numpy(zero_copy_only=False)] = _NULL
     return widths
 
 

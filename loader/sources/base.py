@@ -36,7 +36,8 @@ class Batch:
     """Some rows of one origin, in its order.
 
     Attributes:
-        data: Columns as they were asked of ``Source.batches``: names, order and types.
+        data: Columns as they were asked of ``Source.batches``: names, order and types; but texts
+            may come as a dictionary of them.
         origin: The file the rows came from, or ``<arrow>``; for error messages.
         row: Position of the first row among the data rows of ``origin``, counted from 0.
         positions: The position of each row, where some between them were left out; None: the rows

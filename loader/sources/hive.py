@@ -12,7 +12,7 @@ import re
 import urllib.parse
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,9 @@ from loader.model.types import storage_type
 from loader.sources.base import Batch, Source
 from loader.sources.selecting import pruned
 from loader.sources.unify import projected
-from loader.sources.where import Condition
+
+if TYPE_CHECKING:  # most loads have no condition
+    from loader.sources.where import Condition
 
 __all__ = ["PartitionedSource", "Partitions"]
 
@@ -214,7 +216,7 @@ class PartitionedSource:
                 _repeated(constants[name], rows) if name in self._added else batch.data.column(name)
                 for name in schema.names
             ]
-            yield batch.with_data(pa.RecordBatch.from_arrays(data, schema=schema))
+            yield batch.with_data(pa.RecordBatch.from_arrays(data, names=schema.names))
 
     def _constants(self, origin: str) -> dict[str, pa.Array]:
         at = self._rows_of[origin]

@@ -4,23 +4,25 @@ Memory while reading, beside the batches handed out: for each column one read bu
 (``buffer_bytes``), one compressed and one uncompressed page (about 1 MiB with usual writers) and
 one dictionary page. pyarrow's stream buffers add to that, for columns whose pages are below 16 KiB,
 the compressed column chunk: its peek for the next page header grows the buffer instead of refilling
-it.
+it. In the place of the buffers, row groups of a file that is not local are in memory as they are
+stored, up to 32 MiB.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Iterable, Iterator, Sequence
+import functools
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from loader.errors import SourceUnreadable
+from loader.model.types import is_text
 from loader.sources.base import Batch, memory_of, pieces
 from loader.sources.files import (
     Stamp,
@@ -31,9 +33,12 @@ from loader.sources.files import (
     file_errors,
     open_input,
 )
+from loader.sources.row_groups import Pace, Run, leaf_count, repeating, runs
 from loader.sources.skipping import whole_parts, without_first
 from loader.sources.unify import Unifier, conform, projected
-from loader.sources.where import Condition
+
+if TYPE_CHECKING:  # most loads have no condition
+    from loader.sources.where import Condition
 
 __all__ = ["ParquetSource", "buffer_bytes"]
 
@@ -44,14 +49,18 @@ _HINT: Final = "Check that the file is Parquet and was written to its end; write
 _TAIL: Final = 8
 _SIGNATURE: Final = 12 + 16
 
-# Reading is as fast with 8,000 rows a batch as with 65,000, and the fewer rows, the smaller is the
-# first batch where rows suddenly become wide.
-_MAX_ROWS: Final = 8_192
-
 # A batch this many times too large makes the rest of its row group be read in smaller ones. The
 # rows before it are decoded once more for that, hence the limit.
 _TOO_LARGE: Final = 2
 _MAX_RESTARTS: Final = 3
+
+
+# So much of a file that is not local is fetched at once, most often by one request: one for every
+# column, and one after the other where there are few threads, would take longer than the decoding.
+_AT_ONCE: Final = 32 << 20
+
+# What a column of texts is read as where few of them repeat.
+_TEXTS: Final = pa.dictionary(pa.int32(), pa.string())
 
 
 def buffer_bytes(columns: int, *, remote: bool = False) -> int:
@@ -75,16 +84,6 @@ class _File:
 
     stamp: Stamp
     rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Consecutive row groups that are read as one stream: one large or many small ones."""
-
-    groups: list[int]
-    first: int  # the position of its first row in the file
-    rows: int
-    row_bytes: int  # estimated memory of a row
 
 
 class ParquetSource:
@@ -142,25 +141,38 @@ class ParquetSource:
         known = [file.rows if self._condition is None else None for file in self._files]
         unread, skip = whole_parts(known, skip)
         check_all([file.stamp for file in self._files[:unread]])
+        pace = Pace(batch_bytes)
         for file in self._files[unread:]:
-            skip = yield from self._read(file, schema, batch_bytes, skip)
+            skip = yield from self._read(file, schema, batch_bytes, pace, skip)
 
     def _read(
-        self, file: _File, schema: pa.Schema, batch_bytes: int, skip: int
+        self, file: _File, schema: pa.Schema, batch_bytes: int, pace: Pace, skip: int
     ) -> Generator[Batch, None, int]:
         """Reads a file after its first rows; returns how many are still to skip."""
         path = file.stamp.path
         file.stamp.check()
-        leaves = sum(_leaves(field.type) for field in schema)
+        leaves = sum(leaf_count(field.type) for field in schema)
         buffer = buffer_bytes(leaves, remote=isinstance(path, StoredFile))
-        with _opened(path, buffer) as opened:
+        with _opened(path, buffer) as (handle, opened):
             if opened.metadata.num_rows != file.rows:
                 raise changed(path)
             groups = self._groups(opened, path)
             sizes = (opened.metadata.row_group(group).num_rows for group in groups)
             unread, skip = whole_parts(sizes, skip)
-            runs = _runs(opened, groups[unread:], schema, batch_bytes)
-            skip = yield from without_first(_rows(opened, path, runs, schema, batch_bytes), skip)
+            wanted = groups[unread:]
+            texts = self._repeating(opened, wanted, schema)
+            read = functools.partial(_parquet, handle, buffer, opened.metadata, texts)
+            with file_errors(path, hint=_HINT):
+                reading = _Reading(
+                    path,
+                    read() if texts else opened,
+                    read(at_once=True) if isinstance(path, StoredFile) else None,
+                    _with_dictionaries(schema, texts),
+                    batch_bytes,
+                    pace,
+                )
+            todo = runs(opened, wanted, schema.names, batch_bytes)
+            skip = yield from without_first(reading.batches(todo), skip)
         file.stamp.check()
         return skip
 
@@ -172,42 +184,37 @@ class ParquetSource:
         expression, schema = self._condition.expression(file.schema_arrow)
         if expression is None:
             return range(count)
+        import pyarrow.dataset as ds  # noqa: PLC0415 - takes long, and most loads need it not
+
         # A handle of its own: the fragment may close it.
         with file_errors(path, hint=_HINT):
             fragment = ds.ParquetFileFormat().make_fragment(open_input(path))
             return [group.id for group in fragment.subset(expression, schema=schema).row_groups]
 
+    def _repeating(
+        self, file: pq.ParquetFile, groups: Sequence[int], schema: pa.Schema
+    ) -> Sequence[str]:
+        """Returns the columns that are read as dictionaries of texts."""
+        # A condition compares the columns with values of the types that the schema tells.
+        compared = () if self._condition is None else self._condition.columns
+        texts = [field.name for field in schema if is_text(field.type)]
+        return repeating(file, groups, [name for name in texts if name not in compared])
+
 
 def _footer(path: str) -> tuple[_File, pa.Schema]:
     stamp = Stamp.of(path)
-    with _opened(path, 0) as file:
+    with _opened(path, 0) as (_, file):
         return _File(stamp, file.metadata.num_rows), file.schema_arrow
 
 
-def _leaves(kind: pa.DataType) -> int:
-    """Returns how many columns of a Parquet file a column is kept in."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return _leaves(kind.storage_type)
-    if pt.is_nested(kind) and not pt.is_dictionary(kind):
-        return max(1, sum(_leaves(kind.field(at).type) for at in range(kind.num_fields)))
-    return 1
-
-
 @contextmanager
-def _opened(path: str, buffer_size: int) -> Iterator[pq.ParquetFile]:
+def _opened(path: str, buffer_size: int) -> Iterator[tuple[pa.NativeFile, pq.ParquetFile]]:
     with file_errors(path, hint=_HINT):
         # A handle of our own is closed also when the footer cannot be read.
         handle = open_input(path)
     with handle:
         with file_errors(path, hint=_HINT):
-            file = pq.ParquetFile(
-                handle,
-                buffer_size=buffer_size,
-                # Pre-buffering keeps whole row groups in memory.
-                pre_buffer=False,
-                page_checksum_verification=True,
-                coerce_int96_timestamp_unit="us",
-            )
+            file = _parquet(handle, buffer_size)
             length = int.from_bytes(handle.read_at(_TAIL, handle.size() - _TAIL)[:4], "little")
         if length - file.metadata.serialized_size == _SIGNATURE:
             # Asked for the size of an encrypted column, pyarrow would end the process.
@@ -216,96 +223,131 @@ def _opened(path: str, buffer_size: int) -> Iterator[pq.ParquetFile]:
                 hint="Load a copy without encryption.",
                 file=path,
             )
-        yield file
+        yield handle, file
 
 
-def _runs(
-    file: pq.ParquetFile, wanted: Iterable[int], schema: pa.Schema, batch_bytes: int
-) -> Iterator[_Run]:
-    """Joins small row groups until they fill a batch; a large one stays alone."""
-    metadata = file.metadata
-    chosen = frozenset(wanted)
-    leaves = _positions(file, schema)
-    groups: list[int] = []
-    at = first = rows = size = 0
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        if index in chosen:
-            if not groups:
-                first = at
-            groups.append(index)
-            rows += group.num_rows
-            # Encoded sizes, so too low where values repeat; a batch that shows it corrects the
-            # rest.
-            size += sum(group.column(leaf).total_uncompressed_size for leaf in leaves)
-        if groups and (size >= batch_bytes or index not in chosen):
-            yield _Run(groups, first, rows, -(-size // max(rows, 1)))
-            groups, rows, size = [], 0, 0
-        at += group.num_rows
-    if groups:
-        yield _Run(groups, first, rows, -(-size // max(rows, 1)))
+def _parquet(
+    handle: pa.NativeFile,
+    buffer_size: int,
+    metadata: pq.FileMetaData | None = None,
+    dictionaries: Sequence[str] = (),
+    *,
+    at_once: bool = False,
+) -> pq.ParquetFile:
+    """Returns a reader of an open file, whose footer may have been read before.
+
+    Args:
+        handle: The file.
+        buffer_size: The read buffer of a column.
+        metadata: Its footer.
+        dictionaries: Columns of texts that are read as dictionaries.
+        at_once: Whether row groups are fetched as a whole, and not by columns as they are decoded.
+    """
+    return pq.ParquetFile(
+        handle,
+        metadata=metadata,
+        read_dictionary=dictionaries,
+        buffer_size=buffer_size,
+        pre_buffer=at_once,
+        page_checksum_verification=True,
+        coerce_int96_timestamp_unit="us",
+    )
 
 
-def _positions(file: pq.ParquetFile, schema: pa.Schema) -> list[int]:
-    """Returns the columns of the file, in its own numbering, that the columns are kept in."""
-    positions: list[int] = []
-    next_one = 0
-    for field in file.schema_arrow:
-        count = _leaves(field.type)
-        if field.name in schema.names:
-            positions += range(next_one, next_one + count)
-        next_one += count
-    return [position for position in positions if position < len(file.schema)]
+def _with_dictionaries(schema: pa.Schema, texts: Collection[str]) -> pa.Schema:
+    """Returns the columns as they are read, some of them as dictionaries of texts."""
+    return pa.schema(
+        [(field.name, _TEXTS if field.name in texts else field.type) for field in schema]
+    )
 
 
-def _rows(
-    file: pq.ParquetFile, path: str, runs: Iterable[_Run], schema: pa.Schema, batch_bytes: int
-) -> Generator[Batch, None, None]:
-    for run in runs:
-        row = run.first
-        for batch in _stream(file, path, run, schema.names, batch_bytes):
-            whole = conform(batch, schema, path, row)
-            for offset, part in pieces(whole, batch_bytes):
-                yield Batch(part, path, row + offset)
-            row += batch.num_rows
-        if row != run.first + run.rows:
-            raise changed(path)
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A file that is being read.
+
+    Attributes:
+        path: Its name.
+        file: Its reader.
+        fetching: Another one, which fetches row groups as a whole, where that is of use.
+        schema: The columns as they are read.
+        batch_bytes: The memory of a batch.
+        pace: Decides how many rows are decoded at once.
+    """
+
+    path: str
+    file: pq.ParquetFile
+    fetching: pq.ParquetFile | None
+    schema: pa.Schema
+    batch_bytes: int
+    pace: Pace
+
+    def batches(self, todo: Iterable[Run]) -> Generator[Batch, None, None]:
+        """Reads run after run."""
+        for run in todo:
+            row = run.first
+            for batch, size in self._stream(run):
+                whole = conform(batch, self.schema, self.path, row)
+                if size <= self.batch_bytes:
+                    yield Batch(whole, self.path, row)
+                else:
+                    for offset, part in pieces(whole, self.batch_bytes):
+                        yield Batch(part, self.path, row + offset)
+                row += batch.num_rows
+            if row != run.first + run.rows:
+                raise changed(self.path)
+
+    def _stream(self, run: Run) -> Iterator[tuple[pa.RecordBatch, int]]:
+        """Reads a run, from its beginning again in smaller batches where rows prove too wide.
+
+        Yields:
+            A batch, and the memory that its rows take.
+        """
+        fetching = self.fetching if run.stored <= _AT_ONCE else None
+        file = fetching or self.file
+        step = self.pace.begin(run)
+        dictionaries = [field.name for field in self.schema if pt.is_dictionary(field.type)]
+        done = 0
+        for restart in range(_MAX_RESTARTS + 1):
+            skip = done
+            reader = file.iter_batches(
+                batch_size=step,
+                row_groups=run.groups,
+                columns=self.schema.names,
+                # Over a network the columns' requests are then under way at the same time. For a
+                # local file each thread more takes 25 MB and makes more work in all, while other
+                # cores are busy with encoding.
+                use_threads=isinstance(self.path, StoredFile),
+            )
+            while True:
+                with file_errors(self.path, hint=_HINT):
+                    batch = next(reader, None)
+                if batch is None:
+                    return
+                if skip >= batch.num_rows:
+                    skip -= batch.num_rows
+                    continue
+                size = _bytes_of(batch, step, dictionaries)
+                fitting = self.pace.note(batch.num_rows, size)
+                batch, skip = batch.slice(skip), 0
+                done += batch.num_rows
+                yield batch, size
+                too_large = step > 1 and size > _TOO_LARGE * self.batch_bytes
+                if too_large and restart < _MAX_RESTARTS and run.rows - done > step:
+                    step = min(step - 1, fitting)
+                    break
+        raise AssertionError("the last pass over a run reads it to its end")
 
 
-def _stream(
-    file: pq.ParquetFile, path: str, run: _Run, columns: list[str], batch_bytes: int
-) -> Iterator[pa.RecordBatch]:
-    """Reads a run, from its beginning again in smaller batches where rows prove too wide."""
-    step = _step(batch_bytes, run.row_bytes)
-    done = 0
-    for restart in range(_MAX_RESTARTS + 1):
-        skip = done
-        reader = file.iter_batches(
-            batch_size=step,
-            row_groups=run.groups,
-            columns=columns,
-            # Over a network the columns' requests are then under way at the same time.
-            use_threads=isinstance(path, StoredFile),
-        )
-        while True:
-            with file_errors(path, hint=_HINT):
-                batch = next(reader, None)
-            if batch is None:
-                return
-            if skip >= batch.num_rows:
-                skip -= batch.num_rows
-                continue
-            batch, skip = batch.slice(skip), 0
-            done += batch.num_rows
-            yield batch
-            size = memory_of(batch)
-            too_large = step > 1 and size > _TOO_LARGE * batch_bytes
-            if too_large and restart < _MAX_RESTARTS and run.rows - done > step:
-                step = min(step - 1, _step(batch_bytes, size // batch.num_rows))
-                break
-    raise AssertionError("the last pass over a run reads it to its end")
+def _bytes_of(batch: pa.RecordBatch, step: int, dictionaries: Iterable[str]) -> int:
+    """Returns the memory of a batch that was just decoded, ``step`` rows at once.
 
-
-def _step(batch_bytes: int, row_bytes: int) -> int:
-    """Returns the rows of a batch."""
-    return max(1, min(_MAX_ROWS, batch_bytes // max(row_bytes, 1)))
+    Dictionaries count as the values that they stand for: whoever gets them may want those.
+    """
+    # With fewer rows it may be one of two slices, where one row group ends and another begins.
+    whole = batch.num_rows == step
+    size = batch.get_total_buffer_size() if whole else memory_of(batch)
+    for name in dictionaries:
+        column = batch.column(name)
+        entries = column.dictionary
+        size += len(column) * entries.nbytes // max(len(entries), 1)
+    return int(size)

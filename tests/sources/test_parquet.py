@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
+import io
 import subprocess
 import sys
 import tracemalloc
@@ -21,9 +22,11 @@ from loader.errors import (
     SourceUnreadable,
     UsageError,
 )
-from loader.sources import SourceOptions, open_tables
+from loader.sources import SourceOptions, open_tables, parquet
 from loader.sources.base import memory_of
+from loader.sources.files import StoredFile
 from loader.sources.parquet import ParquetSource, buffer_bytes
+from loader.sources.row_groups import Pace, Run
 
 
 def write(path: Path, columns: dict | pa.Table, **options) -> str:
@@ -410,3 +413,263 @@ def test_buffers_shrink_with_the_number_of_columns():
         1 << 18,
         1 << 16,
     ]
+
+
+TEXTS = pa.dictionary(pa.int32(), pa.string())
+FEW = 4_000
+
+
+def few_texts(kind: pa.DataType, start: int = 0) -> pa.Array:
+    """Hundreds of rows for each text; some are null."""
+    texts = [None if i % 11 == 0 else f"tëxt {i % 7}" for i in range(start, start + FEW)]
+    return pa.array(texts, kind)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_few_texts_are_read_as_dictionaries(tmp_path, kind):
+    table = pa.table({"id": range(FEW), "a": few_texts(kind), "own": few_texts(TEXTS)})
+    path = write(tmp_path / "t.parquet", table, row_group_size=900)
+    source = ParquetSource([path])
+    assert source.schema.equals(table.schema)
+    for skip in (0, 1, 900, 2_001):
+        batches = list(source.batches(1 << 20, skip=skip))
+        assert {batch.data.schema.field("a").type for batch in batches} == {TEXTS}
+        assert {batch.data.schema.field("own").type for batch in batches} == {TEXTS}
+        expected = table.slice(skip).to_pydict()
+        for name in ("id", "a", "own"):
+            read_values = [v for batch in batches for v in batch.data.column(name).to_pylist()]
+            assert read_values == expected[name]
+        assert [batch.row for batch in batches] == [
+            batch.data.column("id")[0].as_py() for batch in batches
+        ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "options"),
+    [
+        ([f"{i}" for i in range(FEW)], {}),
+        (["few"] * FEW, {"use_dictionary": False}),
+        # The dictionary is full after a few rows, and plain pages follow.
+        (["x" * (i % 90) for i in range(FEW)], {"dictionary_pagesize_limit": 100}),
+        # More than each batch should have a copy of.
+        ([f"{i % 1_000:050}" for i in range(50 * FEW)], {"compression": "none"}),
+    ],
+)
+def test_other_texts_are_read_as_they_are(tmp_path, texts, options):
+    table = pa.table({"a": pa.array(texts, pa.string())})
+    path = write(tmp_path / "t.parquet", table, **options)
+    assert read(ParquetSource([path])).equals(table)
+
+
+def test_nothing_but_nulls(tmp_path):
+    path = write(tmp_path / "t.parquet", {"a": pa.nulls(FEW, pa.string()), "b": range(FEW)})
+    batches = list(ParquetSource([path]).batches(1 << 20))
+    assert sum(batch.data.column("a").null_count for batch in batches) == FEW
+
+
+def test_one_row_group_with_many_texts_makes_a_column_plain(tmp_path):
+    many = pa.table({"a": [f"{i}" for i in range(FEW)]})
+    few = pa.table({"a": few_texts(pa.string())})
+    path = tmp_path / "t.parquet"
+    with pq.ParquetWriter(path, few.schema) as writer:
+        for table in (few, many):
+            writer.write_table(table)
+    whole = pa.concat_tables([few, many])
+    source = ParquetSource([str(path)])
+    assert read(source).equals(whole)
+    parts = list(source.batches(1 << 20, skip=FEW))
+    assert pa.Table.from_batches([part.data for part in parts]).equals(many)
+
+
+def test_columns_whose_paths_look_alike(tmp_path):
+    """pyarrow takes ``a.b`` for the column of that name and for the b of a."""
+    texts = few_texts(pa.string()).to_pylist()
+    table = pa.table({"a.b": texts, "a": [{"b": text, "c": 1} for text in texts], "b": texts})
+    source = ParquetSource([write(tmp_path / "t.parquet", table)])
+    for columns in (["a.b", "b"], ["a"], ["a.b", "a", "b"]):
+        batches = list(source.batches(1 << 20, columns))
+        for name in columns:
+            kind = TEXTS if name == "b" else table.schema.field(name).type
+            assert {batch.data.schema.field(name).type for batch in batches} == {kind}
+            values = [v for batch in batches for v in batch.data.column(name).to_pylist()]
+            assert values == table.column(name).to_pylist()
+
+
+def test_files_of_one_table_with_few_texts_and_many(tmp_path):
+    one = write(tmp_path / "1.parquet", {"a": few_texts(pa.string())})
+    two = write(tmp_path / "2.parquet", {"a": pa.array(["x", "y"], pa.large_string())})
+    three = write(tmp_path / "3.parquet", {"a": few_texts(pa.string_view())})
+    source = ParquetSource([one, two, three])
+    assert source.schema.field("a").type == pa.large_string()
+    batches = list(source.batches(1 << 20))
+    assert [str(part.data.schema.field("a").type) for part in batches if part.origin == two] == [
+        "large_string"
+    ]
+    values = [value for batch in batches for value in batch.data.column("a").to_pylist()]
+    few = few_texts(pa.string()).to_pylist()
+    assert values == [*few, "x", "y", *few]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+@pytest.mark.parametrize(
+    "where", ["a = 'tëxt 3'", "a LIKE '%3' AND b <> 'x'", "b IS NULL", "id < 9"]
+)
+def test_conditions_on_few_texts(tmp_path, kind, where):
+    table = pa.table({"id": range(FEW), "a": few_texts(kind), "b": few_texts(kind)})
+    write(tmp_path / "t.parquet", table, row_group_size=900)
+    source = open_tables([f"t={tmp_path}"], SourceOptions(where=where, limit=300))["t"]
+    rows = [row for batch in source.batches(1 << 20) for row in batch.data.to_pylist()]
+    keep = {
+        "a = 'tëxt 3'": lambda row: row["a"] == "tëxt 3",
+        "a LIKE '%3' AND b <> 'x'": lambda row: row["a"] == "tëxt 3",
+        "b IS NULL": lambda row: row["b"] is None,
+        "id < 9": lambda row: row["id"] < 9,
+    }[where]
+    assert rows == [row for row in table.to_pylist() if keep(row)][:300]
+
+
+def test_few_texts_below_directories_that_tell_a_column(tmp_path):
+    for day in (1, 2):
+        (tmp_path / f"day={day}").mkdir()
+        texts = few_texts(pa.string_view(), day)
+        table = pa.table({"a": texts, "day": pa.array([str(day)] * FEW)})
+        write(tmp_path / f"day={day}" / "t.parquet", table)
+        write(tmp_path / f"day={day}" / "u.parquet", table.slice(0, 1))
+    source = open_tables([f"t={tmp_path}"], SourceOptions())["t"]
+    batches = list(source.batches(1 << 20))
+    assert TEXTS in {batch.data.schema.field("a").type for batch in batches}
+    expected = [
+        text
+        for day in (1, 2)
+        for text in [
+            *few_texts(pa.string(), day).to_pylist(),
+            few_texts(pa.string(), day)[0].as_py(),
+        ]
+    ]
+    assert [v for batch in batches for v in batch.data.column("a").to_pylist()] == expected
+
+
+def test_texts_that_repeat_and_are_wide_come_in_small_batches(tmp_path):
+    """A dictionary takes little, but what is made of it may not."""
+    table = pa.table({"a": [str(i % 3) * 5_000 for i in range(20_000)]})
+    source = ParquetSource([write(tmp_path / "t.parquet", table)])
+    first, *others = source.batches(1 << 20)
+    assert first.data.schema.field("a").type == TEXTS
+    assert first.data.num_rows == 8_192
+    assert all(batch.data.num_rows * 5_000 <= 1 << 20 for batch in others)
+    values = [v for batch in (first, *others) for v in batch.data.column("a").to_pylist()]
+    assert values == table.column("a").to_pylist()
+
+
+def test_more_rows_at_once_when_some_were_read(tmp_path):
+    path = write(tmp_path / "t.parquet", {"a": range(200_000)}, row_group_size=50_000)
+    rows = [batch.data.num_rows for batch in ParquetSource([path]).batches(8 * 50_000)]
+    assert rows[:7] == [8_192] * 6 + [848]
+    assert rows[7:] == [32_768, 17_232] * 3
+
+
+MB = 1_000_000
+
+
+def run(rows: int, size: int) -> Run:
+    return Run([0], 0, rows, size, size)
+
+
+def test_the_first_run_is_begun_with_few_rows():
+    assert Pace(8 * MB).begin(run(100_000, 6 * MB)) == 8_192
+    assert Pace(8 * MB).begin(run(100_000, 600 * MB)) == 8 * MB // 6_000
+    assert Pace(8).begin(run(100, 100 * MB)) == 1
+
+
+def test_a_run_like_the_one_before_is_read_in_batches_as_large_as_they_may_be():
+    pace = Pace(8 * MB)
+    pace.begin(run(100_000, 6 * MB))
+    assert pace.note(8_192, 8_192 * 200) == 32_768
+    assert pace.note(8_192, 8_192 * 400) == 20_000
+    assert pace.note(8_192, 8_192 * 300) == 26_666
+    # As wide as the widest batch of the run before.
+    assert pace.begin(run(100_000, 6 * MB)) == 20_000
+    assert pace.note(8_192, 8_192 * 100) == 32_768
+    assert pace.begin(run(100_000, 6 * MB)) == 32_768
+
+
+@pytest.mark.parametrize(
+    ("next_run", "rows"),
+    [
+        (run(100_000, 12 * MB), 32_768),
+        (run(100_000, 13 * MB), 8_192),  # more than twice as wide, who knows where
+        (run(2_000_000, 64 * MB), 32_768),
+        (run(2_000_000, 65 * MB), 8_192),  # all of it might be in one batch
+    ],
+)
+def test_runs_that_may_have_wide_rows_are_begun_with_few(next_run, rows):
+    pace = Pace(8 * MB)
+    pace.begin(run(100_000, 6 * MB))
+    pace.note(8_192, 8_192 * 100)
+    assert pace.begin(next_run) == rows
+
+
+class Shelf:
+    """A store whose files are those of a directory; notes the length of each read."""
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+
+    def open_input(self, key: str) -> pa.NativeFile:
+        shelf = self
+
+        class File(io.FileIO):
+            def read(self, size: int = -1) -> bytes:
+                data = super().read(size)
+                shelf.read.append(len(data))
+                return data
+
+        return pa.PythonFile(File(key), mode="r")
+
+    open_stream = open_input
+
+    def look(self, key: str) -> tuple[int, int]:
+        status = Path(key).stat()
+        return status.st_size, status.st_mtime_ns
+
+    def clean(self, text: str) -> str:
+        return text
+
+
+@pytest.fixture
+def shelved(tmp_path):
+    """A file far away with four row groups of 20 columns, its table, and its store."""
+    table = pa.table({f"c{at}": [at * n for n in range(FEW)] for at in range(19)})
+    table = table.append_column("few", few_texts(pa.string()))
+    path = write(tmp_path / "t.parquet", table, row_group_size=FEW // 4)
+    shelf = Shelf()
+    return ParquetSource([StoredFile("far://t.parquet", shelf, path)]), table, shelf
+
+
+def test_a_row_group_far_away_is_fetched_at_once(shelved):
+    source, table, shelf = shelved
+    shelf.read.clear()
+    batches = list(source.batches(10_000))
+    for name in table.column_names:
+        values = [v for batch in batches for v in batch.data.column(name).to_pylist()]
+        assert values == table.column(name).to_pylist()
+    # The footer in two or three, and each row group in one.
+    assert len(shelf.read) <= 8
+
+
+def test_a_large_row_group_far_away_is_fetched_as_it_is_read(shelved, monkeypatch):
+    source, table, shelf = shelved
+    monkeypatch.setattr(parquet, "_AT_ONCE", 1_000)
+    shelf.read.clear()
+    rows = sum(batch.data.num_rows for batch in source.batches(10_000))
+    assert rows == table.num_rows
+    assert len(shelf.read) >= 4 * 20
+
+
+def test_only_the_columns_asked_for_are_fetched(shelved):
+    source, table, shelf = shelved
+    shelf.read.clear()
+    batches = list(source.batches(1 << 20, ["c7"]))
+    assert pa.Table.from_batches([batch.data for batch in batches]).equals(table.select(["c7"]))
+    _footer, *others = sorted(shelf.read, reverse=True)
+    assert sum(others) < Path(source.origins[0].key).stat().st_size / 4

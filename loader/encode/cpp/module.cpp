@@ -1,9 +1,11 @@
 // The module loader.encode._native: see _native.pyi for what its functions promise.
+#include <cstring>
 #include <exception>
 #include <new>
 
 #include "batches.h"
 #include "segment.h"
+#include "widths.h"
 #include "writer.h"
 
 namespace encode {
@@ -201,6 +203,32 @@ PyObject* write_rows_of(PyObject* module, PyObject* arguments) {
     });
 }
 
+PyObject* tell_widths_of(PyObject*, PyObject* batch) {
+    return guarded([&]() -> PyObject* {
+        const auto imported = Imported::from(batch);
+        if (imported == nullptr) return nullptr;
+        const ArrowArray& array = imported->array();
+        if (std::strcmp(imported->schema().format, "+s") != 0) {
+            PyErr_SetString(PyExc_ValueError, "expected a record batch");
+            return nullptr;
+        }
+        constexpr auto width = static_cast<Py_ssize_t>(sizeof(int64_t));
+        Object bytes(PyByteArray_FromStringAndSize(nullptr, array.length * width));
+        if (!bytes) return nullptr;
+        auto* const widths = reinterpret_cast<int64_t*>(PyByteArray_AsString(bytes.get()));
+        std::vector<size_t> others;
+        bool told = array.offset == 0;  // nobody exports another batch
+        if (told) {
+            const Unlocked unlocked;
+            told = tell_widths(imported->schema(), array, widths, others);
+        }
+        if (!told) return Py_NewRef(Py_None);
+        Object places(list_of(others));
+        if (!places) return nullptr;
+        return Py_BuildValue("(NN)", bytes.release(), places.release());
+    });
+}
+
 PyObject* count_slabs(PyObject*, PyObject*) {
     const Slabs::Count count = Slabs::shared().count();
     return Py_BuildValue("(nn)", static_cast<Py_ssize_t>(count.in_use),
@@ -210,6 +238,7 @@ PyObject* count_slabs(PyObject*, PyObject*) {
 PyMethodDef methods[] = {
     {"columns", write_columns, METH_VARARGS, nullptr},
     {"rows", write_rows_of, METH_VARARGS, nullptr},
+    {"widths", tell_widths_of, METH_O, nullptr},
     {"slabs", count_slabs, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -1,32 +1,9 @@
 // Dictionaries and run ends: columns that name their values rather than hold them.
-#include <cstring>
-
+#include "indices.h"
 #include "ready.h"
 
 namespace encode {
 namespace {
-
-// Reads an index of any of Arrow's widths; those of uint64 beyond int64 come out negative.
-int64_t load_index(const uint8_t* indices, int64_t row, char format) {
-    switch (format) {
-        case 'c': return load<int8_t>(indices + row);
-        case 'C': return load<uint8_t>(indices + row);
-        case 's': return load<int16_t>(indices + row * 2);
-        case 'S': return load<uint16_t>(indices + row * 2);
-        case 'i': return load<int32_t>(indices + row * 4);
-        case 'I': return load<uint32_t>(indices + row * 4);
-        default: return load<int64_t>(indices + row * 8);
-    }
-}
-
-int64_t index_width(char format) {
-    switch (format) {
-        case 'c': case 'C': return 1;
-        case 's': case 'S': return 2;
-        case 'i': case 'I': return 4;
-        default: return 8;
-    }
-}
 
 // The JSON of every entry that rows have shown so far.
 class Entries {
@@ -216,10 +193,6 @@ class RunEnds final : public Ready {
     int64_t run_ = 0;
     uint64_t lost_of_run_ = 0;
 };
-
-bool is_index(const char* format) {
-    return format[0] != '\0' && format[1] == '\0' && std::strchr("cCsSiIlL", format[0]) != nullptr;
-}
 
 }  // namespace
 

@@ -66,14 +66,17 @@ def _refuse_rounding(texts: pa.Array) -> None:
     # Few loads cast, and not all read CSV.
     from loader.sources.csv_types import exact_doubles  # noqa: PLC0415 - slow to import
 
-    texts = texts.drop_null()
-    numbers = texts.filter(pc.match_substring_regex(texts, "[0-9]"))
-    if not exact_doubles(numbers):
+    if not exact_doubles(texts):
         raise pa.ArrowInvalid("more digits than a double holds")
 
 
 def _refuse_hexadecimals(array: pa.Array) -> None:
     """Arrow reads 0x10 as 16; in a file of decimal numbers it is a mistake, or an id."""
+    from loader.sources.csv_texts import Texts  # noqa: PLC0415 - see above
+
+    # One look at all bytes spares the search in nearly every column.
+    if pt.is_string(array.type) and not Texts(array).has_letters:
+        return
     if pc.any(pc.match_substring(array, "x", ignore_case=True)).as_py():
         raise pa.ArrowInvalid("not a decimal number")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from loader.sources.base import Batch, CsvOptions, CsvTypes, Format, Source, SourceOptions
-from loader.sources.csv_types import exact_doubles
 from loader.sources.locate import rooted
 from loader.sources.opening import open_tables
 from loader.sources.remote import redacted
@@ -15,7 +14,6 @@ __all__ = [
     "Format",
     "Source",
     "SourceOptions",
-    "exact_doubles",
     "open_tables",
     "redacted",
     "rooted",

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from loader.errors import LoaderError, SourceError, SourceUnreadable, UsageError
 from loader.sources.base import Batch, Source, pieces, plain_schema
-from loader.sources.ipc import ONCE
+from loader.sources.pipes import ONCE
 from loader.sources.skipping import without_first
 from loader.sources.unify import projected
 

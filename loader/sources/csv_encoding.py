@@ -34,6 +34,7 @@ _OPEN: Final = {
     "utf-32": ("utf-32-le", "utf-32-be"),
 }
 _LONGEST_MARK: Final = 4
+_AHEAD: Final = 1 << 16
 _INVALID: Final = "loader.invalid"
 
 
@@ -67,7 +68,7 @@ class Utf8Reader:
         self._raw = raw
         self._path = path
         self._ahead = b""
-        while len(self._ahead) < _LONGEST_MARK and (more := self._read(1 << 16)):
+        while len(self._ahead) < _LONGEST_MARK and (more := self._read(_AHEAD)):
             self._ahead += more
         mark, said = next(
             (known for known in _MARKS if self._ahead.startswith(known[0])), (b"", "")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import PurePath
+from threading import Lock
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from loader.sources.csv_dialect import check
 from loader.sources.csv_fits import misfits
 from loader.sources.csv_guess import settle
 from loader.sources.csv_parse import MOST_REJECTED
+from loader.sources.csv_reading import Count, read
 from loader.sources.csv_text import CsvFile, CsvHead
 from loader.sources.csv_types import Guess, convert
 from loader.sources.files import changed, check_all
@@ -27,14 +29,6 @@ from loader.sources.unify import Unifier
 __all__ = ["CsvSource"]
 
 _SAMPLE_ROWS: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Count:
-    """What a scan has found in a file: rows, and beside them malformed ones."""
-
-    rows: int
-    rejected: int
 
 
 class CsvSource:
@@ -72,14 +66,14 @@ class CsvSource:
         }
         self._guesses = {name: Guess(comma=self._comma) for name in names if name not in texts}
         self._sampled = csv.types == "sample"
-        self._counts: list[_Count] | None = None
+        self._counts: Sequence[Count] | None = None
         if self._guesses and self._sampled:
             self._sample()
         elif self._guesses:
             # In a column that is to have another type than text there may be an earlier bad row,
             # and only the reading finds it; else there is no sense in scanning on.
             ends = not options.keep_bad_rows and not texts
-            self._counts = [self._scan(file, options.watch, ends=ends) for file in self._files]
+            self._counts = self._scan(options.watch, ends=ends)
         self.schema = pa.schema([(name, self._type(name)) for name in names])
         self.notes: Sequence[str] = tuple(self._noted())
 
@@ -111,20 +105,18 @@ class CsvSource:
         counts = self._counts or ()
         unread, skip = whole_parts((count.rows + count.rejected for count in counts), skip)
         check_all([file.stamp for file in self._files[:unread]])
-        # Dropped as texts: they need no types.
-        for texts in without_first(self._texts(unread, names), skip):
-            for batch in self._typed(texts, schema):
-                yield from _cut(batch, batch_bytes)
+        expected = iter(counts[unread:])
 
-    def _texts(self, first: int, names: Sequence[str]) -> Generator[Batch, None, None]:
-        """Reads the files from one of them on."""
-        for position, file in enumerate(self._files[first:], first):
-            rows = 0
-            for texts in file.batches(names):
-                rows += texts.data.num_rows
-                yield texts
-            if self._counts is not None and rows != self._counts[position].rows:
+        def ended(file: CsvFile, count: Count) -> None:
+            if count != next(expected, count):
                 raise changed(file.stamp.path)
+
+        rows = read(
+            self._files[unread:], lambda: names, lambda texts: self._typed(texts, schema), ended
+        )
+        with closing(without_first(rows, skip)) as batches:
+            for batch in batches:
+                yield from _cut(batch, batch_bytes)
 
     def _type(self, name: str) -> pa.DataType:
         if name not in self._guesses:
@@ -133,30 +125,42 @@ class CsvSource:
         # What a sample has no value of may have some later.
         return pa.string() if self._sampled and pa.types.is_null(kind) else kind
 
-    def _scan(self, file: CsvFile, watch: Callable[[int], None], *, ends: bool) -> _Count:
+    def _scan(self, watch: Callable[[int], None], *, ends: bool) -> Sequence[Count]:
         """Shows every row to the guesses, and counts them; a malformed one may end it."""
-        rows = rejected = 0
-        for batch in file.batches(tuple(self._guesses)):
-            if ends and batch.rejected:
-                raise batch.rejected[0].error(self._table)
-            self._see(batch.data)
-            rows += batch.data.num_rows
-            rejected += len(batch.rejected)
-            watch(batch.count)
-        return _Count(rows, rejected)
+        counts: list[Count] = []
+        lock = Lock()
+
+        def undecided() -> Sequence[str]:
+            names = [name for name, guess in self._guesses.items() if not guess.is_text]
+            return names or list(self._guesses)[:1]  # rows are counted all the same
+
+        def see(texts: Batch) -> Iterator[Batch]:
+            for name in texts.data.schema.names:
+                with lock:
+                    seen = replace(self._guesses[name])
+                seen.see(texts.data.column(name))
+                with lock:
+                    self._guesses[name].join(seen)
+            yield texts
+
+        def ended(_file: CsvFile, count: Count) -> None:
+            counts.append(count)
+
+        with closing(read(self._files, undecided, see, ended)) as batches:
+            for batch in batches:
+                if ends and batch.rejected:
+                    raise batch.rejected[0].error(self._table)
+                watch(batch.count)
+        return counts
 
     def _sample(self) -> None:
         for file in self._files:
-            with closing(file.batches(tuple(self._guesses))) as batches:
-                for batch in batches:
-                    # Of a block (a mebibyte) at most: where rows are wide it has fewer.
-                    self._see(batch.data.slice(0, _SAMPLE_ROWS))
-                    if batch.data.num_rows:
-                        break
-
-    def _see(self, texts: pa.RecordBatch) -> None:
-        for name, guess in self._guesses.items():
-            guess.see(texts.column(name))
+            found = file.sample(tuple(self._guesses))
+            if found is not None:
+                # Of a piece (a mebibyte) at most: where rows are wide it has fewer.
+                texts = found.data.slice(0, _SAMPLE_ROWS)
+                for name, guess in self._guesses.items():
+                    guess.see(texts.column(name))
 
     def _typed(self, texts: Batch, schema: pa.Schema) -> Iterator[Batch]:
         """Converts the texts; rows with one that is not of its column's type are rejected."""

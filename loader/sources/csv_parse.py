@@ -53,35 +53,35 @@ class Parser:
     encoding: str
     encoding_given: bool
 
-    def batches(
-        self, rows: bytes, before: int, columns: Sequence[str]
-    ) -> Iterator[tuple[Batch, int]]:
+    def batches(self, rows: bytes, columns: Sequence[str]) -> Iterator[Batch]:
         """Splits rows; those that cannot be split are rejected.
 
         Args:
             rows: Complete rows without comments, as UTF-8.
-            before: The rows of the file before them.
             columns: The columns wanted, in order.
 
         Yields:
-            Some of the rows, and how many they are with the rejected ones.
+            The rows, counted from the first one of them; mostly in a single batch, but if many are
+            rejected, in several, each split only when it is asked for.
         """
-        todo = [rows]
+        todo = [rows] if rows else []
         del rows  # once parsed, no longer needed
+        before = 0
         while todo:
             part = todo.pop()
             parsed = self._parsed(part, before, columns)
             if parsed is not None:
                 del part
-                before += parsed[1]
-                yield parsed
+                before += parsed.count
+                if parsed.count:
+                    yield parsed
                 continue
             half = whole_rows(part[: len(part) // 2], self.dialect, final=False)
             half = half or first_row(part, self.dialect) or len(part)
             todo += [part[half:], part[:half]]
 
-    def _parsed(self, rows: bytes, before: int, columns: Sequence[str]) -> tuple[Batch, int] | None:
-        """Returns a batch and its count of rows; None if it is to be tried with fewer rows."""
+    def _parsed(self, rows: bytes, before: int, columns: Sequence[str]) -> Batch | None:
+        """Returns the rows as a batch; None if it is to be tried with fewer of them."""
         marked = None
         read: Sequence[str] = columns
         if not is_utf8(rows):
@@ -94,9 +94,8 @@ class Parser:
         if len(ragged) > MOST_REJECTED:
             return None
         count = table.num_rows + len(ragged)
-        data = pa.RecordBatch.from_arrays(
-            [column.combine_chunks() for column in table.columns], names=list(read)
-        )
+        # Of one block pyarrow makes one chunk; joining it would copy it.
+        (data,) = table.to_batches() or [_no_rows(read)]
         batch = Batch(data, self.path, before)
         if ragged:
             good = np.ones(count, np.bool_)
@@ -114,7 +113,7 @@ class Parser:
             if checked is None:
                 return None
             batch = checked.with_data(checked.data.select(list(columns)))
-        return batch, count
+        return batch
 
     def _read(self, rows: bytes, columns: Sequence[str]) -> tuple[pa.Table, list[pv.InvalidRow]]:
         ragged: list[pv.InvalidRow] = []
@@ -244,6 +243,10 @@ def _escaped_null(dialect: Dialect, nulls: tuple[str, ...]) -> re.Pattern[bytes]
         % (delimiter, spellings, delimiter, quoted, escape),
         re.DOTALL,
     )
+
+
+def _no_rows(names: Sequence[str]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], pa.string()) for _ in names], list(names))
 
 
 def _fields_reason(found: int, expected: int, *, header: bool) -> str:

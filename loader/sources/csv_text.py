@@ -1,4 +1,4 @@
-"""A CSV file as texts: its header, and its rows as record batches of strings, whatever they mean.
+"""A CSV file as texts: its header, and its rows in pieces that can be parsed apart.
 
 Rules, unless the options say otherwise: the delimiter is the one that the first rows show (a tab
 for ``.tsv``); UTF-8, or what a byte order mark says; fields may be quoted with ``"``, doubled
@@ -9,13 +9,10 @@ line is a row with an empty field.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
-
-import pyarrow as pa
 
 from loader.errors import NameRefused, SourceUnreadable
 from loader.sources.base import Batch, CsvOptions
@@ -23,17 +20,15 @@ from loader.sources.csv_dialect import Dialect
 from loader.sources.csv_encoding import Utf8Reader
 from loader.sources.csv_guess import Look, candidates, look, words
 from loader.sources.csv_parse import Parser
-from loader.sources.csv_rows import QuoteError, first_row, skip_blank, take_rows
-from loader.sources.files import Stamp, file_errors, open_stream
+from loader.sources.csv_rows import QuoteError, skip_blank, take_rows
+from loader.sources.csv_window import HEAD, Window, inner_name, open_text
+from loader.sources.files import Stamp
 
-__all__ = ["CsvFile", "CsvHead"]
+__all__ = ["CsvFile", "CsvHead", "Piece", "piece_size"]
 
-_HEAD: Final = 1 << 16
 _MAX_HEADER: Final = 1 << 20
 _BLOCK: Final = 1 << 20  # larger ones are no faster, and memory grows with them
 _MAX_BLOCK: Final = 64 << 20  # no chunk should hold a longer row
-_COMPRESSION: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-_LINE: Final = re.compile(rb"[^\r\n]*+(?:\n|\r\n|\r(?=[^\n]))")
 _QUOTE_HINT: Final = "Quotes inside a quoted field must be doubled, and every quote closed."
 _ZEROS: Final = 4  # a file with one byte in four zero is no UTF-8
 
@@ -68,17 +63,17 @@ class CsvHead:
         stamp = Stamp.of(path)
         dialects = {
             delimiter: Dialect.of(options, delimiter)
-            for delimiter in candidates(options, tabs=_inner_name(path).endswith(".tsv"))
+            for delimiter in candidates(options, tabs=inner_name(path).endswith(".tsv"))
         }
-        with _text(path) as raw:
+        with open_text(path) as raw:
             reader = Utf8Reader(raw, path, options.encoding)
-            window = _Window(reader)
+            window = Window(reader)
             first = next(iter(dialects.values()))
             window.skip_lines(options.skip_lines)
-            window.fill(_HEAD)
+            window.fill(HEAD)
             while True:
                 window.data = window.data[skip_blank(window.data, first) :]
-                known = [dialect for dialect in dialects.values() if window.has_row(dialect)]
+                known = any(window.end_of_row(dialect) for dialect in dialects.values())
                 if known or window.final or len(window.data) > _MAX_HEADER:
                     break
                 window.fill(2 * len(window.data))
@@ -157,153 +152,90 @@ class CsvFile:
             parser=parser,
         )
 
-    def batches(self, columns: Sequence[str] | None = None) -> Generator[Batch, None, None]:
-        """Reads the rows, columns as strings, about a mebibyte of the file at a time.
-
-        Rows with too many or too few fields, or with text that is not of the file's encoding (in
-        whichever column), are rejected.
-
-        Args:
-            columns: The columns to read, in the order wanted; None: all.
+    def pieces(self) -> Generator[Piece, None, None]:
+        """Finds the rows, about a mebibyte of the file at a time.
 
         Raises:
-            SourceUnreadable: Quotes do not match up, so that nobody knows where rows end; the
-                compressed data is damaged; or the file changed.
+            SourceUnreadable: The compressed data is damaged, or the file has changed.
         """
-        path = self.stamp.path
-        columns = self.names if columns is None else columns
-        parser = self.parser
+        dialect = self.parser.dialect
         self.stamp.check()
-        row = 0
-        with _text(path) as raw:
-            window = _Window(Utf8Reader(raw, path, self.options.encoding))
-            self._skip_to_data(window)
+        with open_text(self.stamp.path) as raw:
+            window = Window(Utf8Reader(raw, self.stamp.path, self.options.encoding))
+            window.skip_lines(self.options.skip_lines)
+            if self.options.header:  # without one a blank line may be a row
+                window.skip_row(dialect)
             size = _BLOCK
             done = False
             while not done:
                 window.fill(len(window.data) + size)
-                done = window.final
-                rows, end = self._taken(window, row)
-                if not end and len(window.data) > _MAX_BLOCK:
-                    reason = f"the row has more than {_MAX_BLOCK >> 20} MiB"
-                    raise self._unreadable(row + 1, reason)
+                wrong = None
+                try:
+                    rows, end = take_rows(window.data, dialect, final=window.final)
+                except QuoteError as error:
+                    wrong = error.reason
+                    rows, end = take_rows(window.data[: error.position], dialect, final=True)
+                else:
+                    if not end and len(window.data) > _MAX_BLOCK:
+                        wrong = f"the row has more than {_MAX_BLOCK >> 20} MiB"
+                window.data = window.data[end:]
                 # Without the end of a row in it, what is looked at doubles.
                 size = _BLOCK if end else max(_BLOCK, len(window.data))
-                if rows:
-                    parsed = parser.batches(rows, row, columns)
-                    del rows  # not kept while the batches are used
-                    for batch, count in parsed:
-                        row += count
-                        if count:
-                            yield batch
-        self.stamp.check()
+                done = window.final or wrong is not None
+                if rows or done:
+                    yield Piece(self, rows, wrong, last=done)
+                del rows  # not kept while it is parsed
 
-    def _skip_to_data(self, window: _Window) -> None:
-        dialect = self.parser.dialect
-        window.skip_lines(self.options.skip_lines)
-        if not self.options.header:
-            return  # a blank line may be a row
-        while True:
-            window.fill(_HEAD)
-            window.data = window.data[skip_blank(window.data, dialect) :]
-            if (end := window.end_of_row(dialect)) or window.final:
-                window.data = window.data[end:]
-                return
-            window.fill(2 * len(window.data))
+    def sample(self, columns: Sequence[str]) -> Batch | None:
+        """Returns first rows, at most those of a mebibyte; None if there are none.
 
-    def _taken(self, window: _Window, row: int) -> tuple[bytes, int]:
-        """Takes the complete rows, before which there were ``row``, out of the window."""
-        dialect = self.parser.dialect
-        try:
-            rows, end = take_rows(window.data, dialect, final=window.final)
-        except QuoteError as error:
-            rows, _ = take_rows(window.data[: error.position], dialect, final=True)
-            if rows:
-                row += sum(count for _, count in self.parser.batches(rows, row, self.names[:1]))
-            raise self._unreadable(row + 1, error.reason) from None
-        window.data = window.data[end:]
-        return rows, end
+        Args:
+            columns: The columns wanted, in order.
 
-    def _unreadable(self, row: int, reason: str) -> SourceUnreadable:
+        Raises:
+            SourceUnreadable: The file cannot be read, as far as it was looked at.
+        """
+        row = 0
+        with closing(self.pieces()) as pieces:
+            for piece in pieces:
+                found = None
+                for batch in self.parser.batches(piece.rows, columns):
+                    row += batch.count
+                    found = found or (batch if batch.data.num_rows else None)
+                    if found is not None and piece.wrong is None:
+                        return found
+                if piece.wrong is not None:
+                    raise self.unreadable(row + 1, piece.wrong)
+        return None
+
+    def unreadable(self, row: int, reason: str) -> SourceUnreadable:
+        """Returns the error for a row, counted from 1, after which nobody knows where rows end."""
         path = self.stamp.path
         return SourceUnreadable(
             f"{path}, data row {row}: {reason}", hint=_QUOTE_HINT, file=path, row=row
         )
 
 
-class _Window:
-    """The part of a text that was read and not yet used.
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Consecutive rows of a file.
 
     Attributes:
-        data: That part.
-        final: Whether it reaches to the end of the text.
+        file: The file.
+        rows: Complete rows without comments, as UTF-8.
+        wrong: What is wrong with the row after them; None: nothing.
+        last: Whether there are no rows after them that could be read.
     """
 
-    def __init__(self, reader: Utf8Reader) -> None:
-        self._reader = reader
-        self.data = b""
-        self.final = False
-
-    def fill(self, size: int) -> None:
-        """Reads until there are so many bytes, or all."""
-        while len(self.data) < size and not self.final:
-            more = self._reader.read(size - len(self.data))
-            self.data = self.data + more if self.data else more
-            self.final = not more
-
-    def skip_lines(self, count: int) -> None:
-        """Drops so many lines, whatever is in them."""
-        position = 0
-        while count:
-            if found := _LINE.match(self.data, position):
-                position = found.end()
-                count -= 1
-                continue
-            self.data = self.data[position:]
-            position = 0
-            if self.final:
-                self.data = b""
-                return
-            self.fill(len(self.data) + _HEAD)
-        self.data = self.data[position:]
-
-    def has_row(self, dialect: Dialect) -> bool:
-        """Whether the first row is complete."""
-        return self.end_of_row(dialect) > 0
-
-    def end_of_row(self, dialect: Dialect) -> int:
-        """Returns the end of the first row; 0 if it is not complete."""
-        if self.final and not self.data:
-            return 0
-        end = first_row(self.data, dialect)
-        if end is None and self.final:
-            return len(self.data)
-        return end or 0
+    file: CsvFile
+    rows: bytes
+    wrong: str | None
+    last: bool
 
 
-@contextmanager
-def _text(path: str) -> Iterator[pa.NativeFile]:
-    """Opens the file for reading its decompressed bytes."""
-    compression = next(
-        (name for end, name in _COMPRESSION.items() if path.lower().endswith(end)), None
-    )
-    with file_errors(path):
-        file = open_stream(path)
-    with file:
-        if compression is None:
-            yield file
-            return
-        with file_errors(path):
-            unpacked = pa.CompressedInputStream(file, compression)
-        with unpacked:
-            yield unpacked
-
-
-def _inner_name(path: str) -> str:
-    name = path.lower()
-    for end in _COMPRESSION:
-        name = name.removesuffix(end)
-    return name
+def piece_size() -> int:
+    """Returns the bytes that a piece mostly has; it has more where a single row has."""
+    return _BLOCK
 
 
 def _check_zeros(head: bytes, path: str) -> None:
@@ -381,7 +313,7 @@ def _no_first_row(path: str, head: bytes, dialect: Dialect, *, final: bool) -> S
 
 def _notes(head: CsvHead, look: Look) -> Iterator[str]:
     """Says what was not told but seen; nothing of what every plain file is."""
-    if head.options.delimiter is None and not _inner_name(head.stamp.path).endswith(".tsv"):
+    if head.options.delimiter is None and not inner_name(head.stamp.path).endswith(".tsv"):
         guess = words(look)
         if guess is not None:
             yield guess

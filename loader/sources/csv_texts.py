@@ -11,6 +11,7 @@ import pyarrow as pa
 __all__ = ["Texts", "present", "swapped"]
 
 _NOTHING: Final = pa.array(["-"]).slice(1)  # no rows, but with offsets
+_NINE: Final = ord("9")
 _SWAP: Final = bytes.maketrans(b",.", b".,")
 
 
@@ -34,6 +35,11 @@ class Texts:
 
     def __len__(self) -> int:
         return len(self.array)
+
+    @property
+    def has_letters(self) -> bool:
+        """Whether there is a byte beyond the digits: a letter, or part of one."""
+        return bool(len(self.data)) and int(self.data.max()) > _NINE
 
     def at(self, position: int) -> npt.NDArray[np.uint8]:
         """Returns that byte of every value; all values must be longer."""

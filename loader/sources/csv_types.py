@@ -165,6 +165,30 @@ class Guess:
         if not self._holds(texts):
             self.family = Family.TEXT
 
+    def join(self, other: Guess) -> None:
+        """Takes what another guess has seen into account; the order makes no difference."""
+        families = {self.family, other.family} - {Family.EMPTY}
+        if families:
+            self.family = families.pop() if len(families) == 1 else Family.TEXT
+        self.blank |= other.blank
+        self.whole &= other.whole
+        self.small &= other.small
+        self.exact &= other.exact
+        self.finite |= other.finite
+        self.special |= other.special
+        self.digits = max(self.digits, other.digits)
+        self.scale = max(self.scale, other.scale)
+        self.unit = max(self.unit, other.unit, key=_UNITS.__getitem__)
+        self.earliest = min(self.earliest, other.earliest)
+        self.latest = max(self.latest, other.latest)
+        if not self._in_reach():
+            self.family = Family.TEXT
+
+    @property
+    def is_text(self) -> bool:
+        """Whether nothing that may still be seen changes that the column is text."""
+        return self.family is Family.TEXT
+
     @property
     def data_type(self) -> pa.DataType:
         """The type that holds every value seen; null when there was none."""
@@ -302,6 +326,10 @@ class Guess:
             return False
         self.earliest = min(self.earliest, seconds[0])
         self.latest = max(self.latest, seconds[1])
+        return self._in_reach()
+
+    def _in_reach(self) -> bool:
+        """Whether the unit can tell every timestamp."""
         if self.unit == "ns":
             return self.earliest > -NS_REACH and self.latest < NS_REACH
         return self.earliest >= EARLIEST and self.latest <= LATEST
@@ -334,10 +362,18 @@ def _casts(array: pa.StringArray, kind: pa.DataType) -> bool:
 
 
 def exact_doubles(array: pa.StringArray) -> bool:
-    """Whether the shortest text of the nearest double is, for each, the very same number.
+    """Whether the shortest text of the nearest double is, for each number, the very same number.
 
-    Conservative for whole numbers: up to 2**53.
+    Conservative for whole numbers: up to 2**53. A text without digits is no number.
     """
+    texts = Texts(array.drop_null())
+    if not texts.has_letters:
+        # Without an exponent too few digits to be rounded: so are nearly all columns.
+        long = texts.lengths > _DOUBLE_DIGITS
+        if not long.any():
+            return True
+        texts = Texts(texts.array.filter(pa.array(long)))
+    array = texts.array.filter(pc.match_substring_regex(texts.array, "[0-9]"))
     whole = pc.invert(pc.match_substring_regex(array, "[.eE]"))
     if pc.any(whole).as_py():
         try:
@@ -373,7 +409,8 @@ def _dates(texts: Texts) -> bool:
     rows = texts.data.reshape(-1, 10)
     if (rows[:, 4] != ord("-")).any() or (rows[:, 7] != ord("-")).any():
         return False
-    if (rows[:, :4] == ord("0")).all(axis=1).any():  # there is no year 0
+    early = rows[rows[:, 0] == ord("0"), :4]
+    if (early == ord("0")).all(axis=1).any():  # there is no year 0
         return False
     return _casts(texts.array, pa.date32())
 

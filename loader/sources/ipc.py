@@ -24,16 +24,14 @@ import pyarrow as pa
 from loader.errors import SourceUnreadable, UsageError
 from loader.sources.base import Batch, pieces
 from loader.sources.files import Stamp, StoredFile, check_all, file_errors, open_input
+from loader.sources.pipes import ONCE
 from loader.sources.skipping import whole_parts
 from loader.sources.unify import Unifier, conform, projected
 
-__all__ = ["MAGIC", "ONCE", "IpcSource", "PipeSource"]
+__all__ = ["MAGIC", "IpcSource", "PipeSource"]
 
 MAGIC: Final = b"ARROW1"
 """How a file begins that is no stream."""
-
-ONCE: Final = "cannot be read twice, so this load cannot be resumed"
-"""What is noted of every source that is not rereadable, after its name."""
 
 _FEATHER_1: Final = b"FEA1"
 _HINT: Final = "Check that it is an Arrow IPC file or stream and was written to its end."

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from loader.errors import UsageError
 from loader.sources.arrow import is_arrow, open_arrow, open_batches
 from loader.sources.base import CsvOptions, Format, Source, SourceOptions
-from loader.sources.csv_files import CsvSource
 from loader.sources.files import file_errors
-from loader.sources.hive import PartitionedSource, Partitions
-from loader.sources.ipc import MAGIC, IpcSource, PipeSource
 from loader.sources.locate import Files, locate, split
-from loader.sources.parquet import ParquetSource
 from loader.sources.pipes import Pipe, attach, copied
 from loader.sources.selecting import FilteredSource, JoinedSource, LimitedSource, NotedSource
-from loader.sources.where import Condition, parse, possible
-from loader.sources.where.tree import Node
+
+# Formats and conditions are imported where a load has them: all of them take a tenth of a second.
+if TYPE_CHECKING:
+    from loader.sources.hive import Partitions
+    from loader.sources.where import Condition
+    from loader.sources.where.tree import Node
 
 __all__ = ["open_tables"]
 
@@ -90,7 +90,7 @@ class _Opener:
 
     def __init__(self, options: SourceOptions) -> None:
         self.options = options
-        self._where = None if options.where is None else parse(options.where)
+        self._where = None if options.where is None else _parsed(options.where)
         self._reads_csv = False
         if options.limit is not None and options.limit < 1:
             raise UsageError("--limit takes a number of rows from 1", hint="Leave it out for all.")
@@ -145,11 +145,17 @@ class _Opener:
             return self._selected(self._piped(pipe), table)
         notes: list[str] = []
         paths = [self._copied(path, notes) for path in files.paths]
-        partitions = Partitions.of(paths, files.directories)
+        partitions: Partitions | None = None
+        if any(files.directories):
+            from loader.sources.hive import Partitions  # noqa: PLC0415 - as above
+
+            partitions = Partitions.of(paths, files.directories)
         return self._opened(table, files.format, partitions, paths, notes)
 
     def _piped(self, pipe: Pipe) -> Source:
         """Opens Arrow data of a pipe: a stream is read as it comes, a file has to be copied."""
+        from loader.sources.ipc import MAGIC, IpcSource, PipeSource  # noqa: PLC0415 - as above
+
         with file_errors(pipe):
             reader = attach(pipe)
             if not reader.peek(len(MAGIC)).startswith(MAGIC):
@@ -181,6 +187,8 @@ class _Opener:
         if partitions is None:
             source = self._reader(form, paths, table)
             return self._selected(NotedSource(source, notes) if notes else source, table)
+        from loader.sources.hive import PartitionedSource  # noqa: PLC0415 - as above
+
         kept = partitions
         if self._where is not None:
             kept = partitions.take(_possible(self._where, partitions))
@@ -193,14 +201,24 @@ class _Opener:
 
     def _reader(self, form: Format, paths: Sequence[str], table: str) -> Source:
         if form == "parquet":
+            from loader.sources.parquet import ParquetSource  # noqa: PLC0415 - as above
+
             return ParquetSource(paths)
         if form == "arrow":
+            from loader.sources.ipc import IpcSource  # noqa: PLC0415 - as above
+
             return IpcSource(paths)
+        from loader.sources.csv_files import CsvSource  # noqa: PLC0415 - as above
+
         self._reads_csv = True
         return CsvSource(paths, table, self.options)
 
     def _condition(self, source: Source, table: str) -> Condition | None:
-        return None if self._where is None else Condition.of(self._where, source.schema, table)
+        if self._where is None:
+            return None
+        from loader.sources.where import Condition  # noqa: PLC0415 - as above
+
+        return Condition.of(self._where, source.schema, table)
 
     def _selected(self, source: Source, table: str) -> Source:
         """Returns the rows of a source that the options ask for."""
@@ -213,10 +231,18 @@ class _Opener:
         return source if condition is None else JoinedSource(source)
 
 
+def _parsed(where: str) -> Node:
+    from loader.sources.where import parse  # noqa: PLC0415 - as above
+
+    return parse(where)
+
+
 def _possible(where: Node, partitions: Partitions) -> list[int]:
     """Returns the files whose directories may have rows that are wanted; the first one at least.
 
     Without any file the columns would not be known.
     """
+    from loader.sources.where import possible  # noqa: PLC0415 - as above
+
     kept = [int(at) for at in np.flatnonzero(possible(where, partitions.values))]
     return kept or [0]

@@ -23,7 +23,10 @@ import pyarrow as pa
 from loader.errors import SourceUnreadable
 from loader.sources.files import StoredFile, file_errors
 
-__all__ = ["STDIN", "Pipe", "attach", "copied"]
+__all__ = ["ONCE", "STDIN", "Pipe", "attach", "copied"]
+
+ONCE: Final = "cannot be read twice, so this load cannot be resumed"
+"""What is noted of every source that is not rereadable, after its name."""
 
 _BLOCK: Final = 1 << 20
 # Between two looks whether the copying was called off while the writer is silent.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from typing import Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,9 @@ import pyarrow as pa
 from loader.sources.base import Batch, Source, memory_of
 from loader.sources.skipping import HEARTBEAT, without_first
 from loader.sources.unify import projected
-from loader.sources.where import Condition
+
+if TYPE_CHECKING:  # most loads have no condition
+    from loader.sources.where import Condition
 
 __all__ = ["FilteredSource", "JoinedSource", "LimitedSource", "NotedSource", "pruned"]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loader.sources.csv_fits import misfits
-from loader.sources.csv_types import Guess, convert
+from loader.sources.csv_types import Guess, convert, exact_doubles
 
 UTC = dt.UTC
 
@@ -307,3 +307,55 @@ def test_values_that_do_not_fit(known, texts, fit):
     guess.see(pa.array(known))
     found = misfits(guess, pa.array(texts), guess.data_type)
     assert found.tolist() == [not fits for fits in fit]
+
+
+WORDS = ["", "nan", "true", "x", "007", "1,5", "1.5", "10:00", "10:00:00.5", "2024-01-01"]
+NUMBERS = ["1", "-12", "9223372036854775808", "0.5", "0.30000000000000001", "1e5"]
+MOMENTS = ["0001-01-01T00:00", "2024-01-01 00:00:00.123456789", "9999-12-31T23:59"]
+MIXED = st.sampled_from([None, *WORDS, *NUMBERS, *MOMENTS, "2024-01-01T00:00Z"])
+
+
+@settings(max_examples=400)
+@given(
+    st.sampled_from(["", "1", "2024-01-01T00:00", "10:00"]).flatmap(
+        lambda first: st.lists(
+            st.lists(MIXED | st.sampled_from([first, first, None]), max_size=4), max_size=5
+        )
+    ),
+    st.booleans(),
+    st.randoms(),
+)
+def test_guesses_of_parts_make_the_guess_of_the_whole(parts, comma, random):
+    whole = Guess(comma=comma)
+    guesses = []
+    for part in parts:
+        column = pa.array(part, pa.string())
+        whole.see(column)
+        guesses.append(Guess(comma=comma))
+        guesses[-1].see(column)
+    random.shuffle(guesses)
+    joined = Guess(comma=comma)
+    for guess in guesses:
+        joined.join(guess)
+    assert joined.data_type == whole.data_type
+    assert joined.is_text == whole.is_text
+
+
+@pytest.mark.parametrize(
+    ("texts", "exact"),
+    [
+        ([], True),
+        ([None, "123456789012345", "-1.5", "0.1"], True),
+        (["9007199254740992", "1"], True),
+        (["9007199254740993", "1"], False),
+        (["1", "0.10000000000000001"], False),
+        (["1", "0.30000000000000004"], True),
+        (["1e5", "nan", "-inf", None], True),
+        (["1e400", "nan"], False),
+        (["nan", "0.10000000000000001"], False),
+        (["0.1000000000000000000"], True),
+    ],
+)
+def test_numbers_that_a_double_tells(texts, exact):
+    assert exact_doubles(pa.array(texts, pa.string())) is exact
+    assert exact_doubles(pa.array(["x" * 40, *texts], pa.string()).slice(1)) is exact

@@ -14,6 +14,7 @@ import typer
 from loader.cli.connection import connect
 from loader.cli.load_options import LoadFlags
 from loader.cli.model_options import ModelFlags
+from loader.cli.reporting import LoadReport, given
 from loader.cli.server_options import ServerFlags
 from loader.cli.source_options import SourceFlags, Sources
 from loader.cli.spread import spread
@@ -137,6 +138,15 @@ def push(
             "--json", help="Print the result as one JSON object.", rich_help_panel=_OUTPUT
         ),
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what the load spent its time on, and the way of each chunk, as an HTML "
+            "page; an older file is replaced.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
     debug: Annotated[
         bool,
         typer.Option(
@@ -155,17 +165,27 @@ def push(
         **target.options(),
         **load.options(),
     }
+    wanted = (
+        None
+        if report is None
+        else LoadReport(report, sources, given(context, source, model, target, load))
+    )
     with _server(context, server) as (connection, stored):
         local = stored is not None
         result = run_load(
-            lambda progress: begun(sources, options, connection, progress, local=local),
+            lambda progress: begun(
+                sources, options, connection, progress, local=local, timeline=wanted is not None
+            ),
             as_json=as_json,
         )
+        reported = wanted is not None and wanted.write(result, connection)
         if debug and result.error is not None:
             traceback.print_exception(result.error)
         print_result(result, as_json=as_json)
         if stored and result.error is None and not as_json:
             print(f"stored in {stored}")
+        if reported and not as_json:
+            print(f"report: {report}")
     return result.exit_code
 
 

@@ -1,0 +1,225 @@
+"""Compares two sweeps: is B faster than A, in which settings, and may one say so?"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from loader.bench.intervals import Noise, Ratio, Verdict, overall, ratio_of
+from loader.bench.records import Environment, Records, Setting
+from loader.errors import UsageError
+from loader.units import size
+
+__all__ = ["Compared", "Comparison", "Difference", "compare", "rates_of"]
+
+_BY_CHANCE: Final = 0.05
+"""The share of 95 % intervals that miss the truth."""
+
+_SAME_FACTOR: Final = 1.5
+_SAME_SECONDS: Final = 0.001
+"""Round trips that differ by no more than one of these are called the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something besides the loads themselves in which two sweeps differ.
+
+    Attributes:
+        what: What differs, in words.
+        a: What it was in the first sweep.
+        b: What it was in the second one.
+    """
+
+    what: str
+    a: str
+    b: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One setting in both sweeps.
+
+    Attributes:
+        setting: The setting.
+        a: Rows a second of each run of the first sweep.
+        b: Rows a second of each run of the second one.
+        ratio: How much faster the second one is.
+    """
+
+    setting: Setting
+    a: tuple[float, ...]
+    b: tuple[float, ...]
+    ratio: Ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What came of comparing two sweeps.
+
+    Attributes:
+        differences: What else differs; the ratios may come of that.
+        settings: The settings that both have run.
+        only_a: Settings that only the first one has run.
+        only_b: Settings that only the second one has run.
+        overall: The geometric mean of all ratios.
+    """
+
+    differences: tuple[Difference, ...]
+    settings: tuple[Compared, ...]
+    only_a: tuple[Setting, ...]
+    only_b: tuple[Setting, ...]
+    overall: Ratio
+
+    @property
+    def by_chance(self) -> float:
+        """How many settings are expected to seem different though none is."""
+        told = [one for one in self.settings if one.ratio.verdict is not Verdict.TOO_FEW_RUNS]
+        return _BY_CHANCE * len(told)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the object that ``bench compare --json`` prints."""
+        return {
+            "differences": [{"what": one.what, "a": one.a, "b": one.b} for one in self.differences],
+            "overall": self.overall.as_dict(),
+            "settings": [
+                {
+                    **_setting(one.setting),
+                    "a": statistics.median(one.a),
+                    "b": statistics.median(one.b),
+                    "runs_a": len(one.a),
+                    "runs_b": len(one.b),
+                    **one.ratio.as_dict(),
+                }
+                for one in self.settings
+            ],
+            "only_a": [_setting(setting) for setting in self.only_a],
+            "only_b": [_setting(setting) for setting in self.only_b],
+            "error": None,
+        }
+
+
+def _setting(setting: Setting) -> dict[str, Any]:
+    return {
+        "orientation": setting.orientation,
+        "chunk_size": setting.chunk_size,
+        "concurrency": setting.concurrency,
+    }
+
+
+def rates_of(records: Records) -> dict[Setting, list[float]]:
+    """Returns the rows a second of all runs that count, by their settings."""
+    rates: dict[Setting, list[float]] = {}
+    for run in records.counted:
+        if run.rows_per_second > 0:
+            rates.setdefault(run.setting, []).append(run.rows_per_second)
+    return rates
+
+
+def compare(a: Records, b: Records, *, seed: int = 0) -> Comparison:
+    """Compares two sweeps by the rows a second of their uploads.
+
+    Args:
+        a: What is compared with.
+        b: What is compared.
+        seed: Of the bootstrap: the same records always compare the same.
+
+    Raises:
+        UsageError: They have no setting in common.
+    """
+    rates_a, rates_b = rates_of(a), rates_of(b)
+    common = sorted(rates_a.keys() & rates_b.keys())
+    if not common:
+        raise UsageError(
+            "the two sweeps have no setting in common that both have run",
+            hint="run bench with the same --orientation, --chunk-size and --concurrency",
+        )
+    noise_a, noise_b = Noise.of(list(rates_a.values())), Noise.of(list(rates_b.values()))
+    settings = tuple(
+        Compared(
+            setting,
+            tuple(rates_a[setting]),
+            tuple(rates_b[setting]),
+            ratio_of(rates_a[setting], rates_b[setting], noise_a, noise_b, seed=seed),
+        )
+        for setting in common
+    )
+    return Comparison(
+        differences=tuple(_differences(a.environment, b.environment)),
+        settings=settings,
+        only_a=tuple(sorted(rates_a.keys() - rates_b.keys())),
+        only_b=tuple(sorted(rates_b.keys() - rates_a.keys())),
+        overall=overall([(one.a, one.b) for one in settings], noise_a, noise_b, seed=seed),
+    )
+
+
+# -- what else differs -----------------------------------------------------------------------------
+
+_PLAIN: Final = {
+    "sources": "source",
+    "server": "server",
+    "server_version": "server's version",
+    "loader": "loader",
+    "compiled": "compiled encoder",
+    "python": "Python",
+    "pyarrow": "pyarrow",
+    "orjson": "orjson",
+    "aiohttp": "aiohttp",
+    "platform": "platform",
+    "cores": "cores",
+    "memory": "memory",
+}
+
+_OF_THE_SWEEP: Final = frozenset({"repeat", "seed", "time_budget"})
+"""Settings that say how much was measured, not what."""
+
+
+def _differences(a: Environment, b: Environment) -> Iterator[Difference]:
+    if _tables(a) != _tables(b):
+        yield Difference("tables", _tables(a), _tables(b))
+    for name, what in _PLAIN.items():
+        one, other = getattr(a, name), getattr(b, name)
+        if one != other:
+            yield Difference(what, _shown(name, one), _shown(name, other))
+    if a.round_trip and b.round_trip:
+        low, high = sorted((a.round_trip, b.round_trip))
+        if high > low * _SAME_FACTOR and high > low + _SAME_SECONDS:
+            yield Difference(
+                "round trip", f"{a.round_trip * 1000:.1f} ms", f"{b.round_trip * 1000:.1f} ms"
+            )
+    yield from _other_settings(a.settings, b.settings)
+
+
+def _other_settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
+    for name in sorted((a.keys() | b.keys()) - _OF_THE_SWEEP):
+        if a.get(name) != b.get(name):
+            option = f"--{name.replace('_', '-')}"
+            yield Difference(option, _text(a.get(name)), _text(b.get(name)))
+
+
+def _tables(environment: Environment) -> str:
+    return ", ".join(
+        f"{table.name}: {_rows(table.rows)}, {table.columns} columns"
+        for table in environment.tables
+    )
+
+
+def _rows(rows: int | None) -> str:
+    return "unknown rows" if rows is None else f"{rows:,} rows"
+
+
+def _shown(name: str, value: Any) -> str:
+    if name == "memory" and value is not None:
+        return size(value)
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value))
+    return str(value)

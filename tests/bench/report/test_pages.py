@@ -1,0 +1,234 @@
+"""The pages as files: well-formed, closed to the network, honest about failures, written whole."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import stat
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from loader.bench.records import Records
+from loader.bench.report import check_report, write_load_report, write_report
+from loader.bench.report.load import load_page
+from loader.bench.report.page import render
+from loader.bench.report.sweep import sweep_page
+from loader.bench.report.words import duration, figure_text, host_of, rows_rate
+from loader.errors import UsageError
+from loader.job import Result, Status
+from tests.bench.report import samples
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Outline(HTMLParser):
+    """Elements that close as they were opened, their ids, and the scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.labels: list[str] = []
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self.addresses: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        assert len(given) == len(attrs)
+        self.ids += [given["id"]] if "id" in given else []
+        self.labels += [given[name] for name in ("for", "aria-labelledby") if name in given]
+        self.addresses += [given[name] for name in ("href", "src") if name in given]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "script":
+            self.scripts.append((given, ""))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script":
+            given, before = self.scripts[-1]
+            self.scripts[-1] = (given, before + data)
+
+
+@pytest.fixture(scope="module", params=["sweep", "load", "failed"])
+def text(request) -> str:
+    pages = {
+        "sweep": lambda: sweep_page(samples.sweep()),
+        "load": lambda: load_page(samples.load_result(), samples.facts()),
+        "failed": lambda: load_page(Result(error=UsageError("no", hint="yes")), samples.facts()),
+    }
+    return render(pages[request.param]())
+
+
+def test_a_page_is_well_formed(text):
+    assert text.startswith("<!DOCTYPE html>\n<html lang=")
+    outline = Outline(text)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert set(outline.labels) <= set(outline.ids)
+    assert all(one.startswith(("data:", "#")) for one in outline.addresses)
+    assert text.count("plotly.js v") == 1
+
+
+def test_only_the_scripts_of_the_page_may_run_and_nothing_is_fetched(text):
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1].replace("&#39;", "'")
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == rules["connect-src"] == "'none'"
+    assert rules["form-action"] == rules["base-uri"] == "'none'"
+    scripts = [body for given, body in Outline(text).scripts if "type" not in given]
+    digests = [
+        base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() for body in scripts
+    ]
+    assert rules["script-src"].split() == [f"'sha256-{digest}'" for digest in digests]
+    for given, body in Outline(text).scripts:
+        if "type" in given:
+            assert set(json.loads(body)) == {"data", "layout"}
+
+
+def words(page) -> str:
+    return repr(page)
+
+
+def test_a_sweep_says_what_was_measured_and_what_to_do():
+    page = sweep_page(samples.sweep())
+    assert page.title == "lineitem into strategy.example.com"
+    assert "87 runs of 29 settings" in page.summary
+    assert page.recommended.command.startswith("mstr-loader push")
+    assert page.recommended.settings[:3] == (
+        ("Orientation", "column"),
+        ("Chunk size", "50 MB"),
+        ("PUTs at once", "4"),
+    )
+    assert [tile.figure for tile in page.tiles][-1] == "87 of 90"
+    assert "3 failed, 2 settings skipped" in words(page)
+    skipped = page.sections[-1].tables[0]
+    assert "time budget" in skipped.rows[0][-1].text
+    outcomes = [row[-1].text for row in page.sections[-2].tables[0].rows]
+    assert outcomes[0] == "does not count"
+    assert sum("503" in outcome for outcome in outcomes) == 3
+
+
+def test_the_fastest_setting_is_that_of_most_rows():
+    # Row orientation has more MB/s of JSON for the same rows.
+    column, row = samples.one_run("column"), samples.one_run("row", number=2)
+    row = replace(row, json_rate=column.json_rate * 1.2, rows_per_second=column.rows_per_second / 2)
+    page = sweep_page(Records(samples.environment(), runs=(column, row)))
+    assert page.tiles[0].note.startswith("column orientation")
+
+
+def test_a_sweep_that_was_stopped_recommends_nothing():
+    page = sweep_page(replace(samples.sweep(), recommendation=None))
+    assert "did not come to its end" in page.recommended.why
+    assert page.recommended.command is None
+    page = sweep_page(Records(samples.environment()))
+    assert page.recommended.why == "None: no run succeeded."
+
+
+def test_a_load_says_how_it_ended():
+    page = load_page(samples.load_result(), samples.facts())
+    assert [tile.title for tile in page.tiles][:2] == ["Rows", "Whole load"]
+    assert [alert.kind for alert in page.alerts] == ["advice"]
+    assert "--concurrency 8 may be faster" in page.alerts[0].text
+    assert page.sections[0].lead == (
+        "Waiting for the server 95 %, reading 4 %; 3.8 of 4 PUTs under way. "
+        "4 PUTs at once: as asked."
+    )
+    names = [section.name for section in page.sections]
+    assert names == ["stages", "timeline-of-chunks", "put-latency", "environment", "tables"]
+    facts = dict(page.sections[0].facts)
+    assert facts["PUTs under way"].endswith("at most 4")
+
+
+def test_a_load_that_failed_before_it_began_has_a_page():
+    result = Result(
+        error=UsageError("no such thing", hint="try another"),
+        warnings=["careful"],
+        resume="mstr-loader resume 1",
+        status=Status.INTERRUPTED,
+    )
+    page = load_page(result, samples.facts())
+    assert [alert.kind for alert in page.alerts] == ["error", "advice", "warning"]
+    assert "mstr-loader resume 1" in page.alerts[1].text
+    assert [section.name for section in page.sections] == ["environment"]
+
+
+def test_names_that_are_no_unicode_can_be_written(tmp_path):
+    name = os.fsdecode(b"\xff\x00\x1b name")
+    result = samples.load_result(dataset=name)
+    path = tmp_path / "r.html"
+    write_load_report(result, samples.facts(sources=(name,)), path)
+    text = path.read_text("utf-8")
+    assert "\ufffd\ufffd\ufffd name" in text
+    assert "\x1b" not in text
+
+
+def test_a_report_is_replaced_whole_and_nothing_stays_behind(tmp_path):
+    path = tmp_path / "r.html"
+    check_report(path)
+    assert list(tmp_path.iterdir()) == []
+    write_report(samples.sweep(sizes=(50,)), path)
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+    link = tmp_path / "link.html"
+    link.symlink_to(path)
+    check_report(link)
+    before = path.stat().st_ino
+    write_report(samples.sweep(sizes=(100,)), link)
+    assert link.is_symlink()
+    assert path.stat().st_ino != before
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link.html", "r.html"]
+
+
+def test_a_path_that_cannot_be_written_is_known_beforehand(tmp_path):
+    data = tmp_path / "data.parquet"
+    data.write_bytes(b"PAR1 and more")
+    os.mkfifo(tmp_path / "pipe")
+    for path, why in [
+        (tmp_path, "it is a directory"),
+        (tmp_path / "none" / "r.html", "No such file or directory"),
+        (data / "r.html", "Not a directory"),
+        (tmp_path / "pipe", "no regular file"),
+        (tmp_path / ("x" * 300), "File name too long"),
+        # A slip such as `--report lineitem.parquet` must not cost the data.
+        (data, "no report"),
+    ]:
+        with pytest.raises(UsageError, match=why) as raised:
+            check_report(path)
+        assert "--report" in raised.value.message
+    assert data.read_bytes() == b"PAR1 and more"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("missing", ["plotly", "jinja2"])
+def test_without_the_extra_it_is_named(tmp_path, monkeypatch, missing):
+    found = sys.modules["importlib.util"].find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == missing else found(name)
+    )
+    with pytest.raises(UsageError, match=missing) as raised:
+        check_report(tmp_path / "r.html")
+    assert raised.value.hint == "pip install 'mstr-loader[report]'"
+
+
+def test_figures_in_words():
+    assert [duration(s) for s in (0, 0.0213, 0.99, 1, 119.4, 120, 3725, 7200)] == [
+        *("0 s", "21.3 ms", "990 ms", "1 s", "119 s", "2 min", "1 h 2 min", "2 h 0 min")
+    ]
+    assert [rows_rate(r) for r in (0, 12, 999.4, 999.6, 84_210, 999_600, 1_310_000)] == [
+        *("0 rows/s", "12 rows/s", "999 rows/s", "1 k rows/s", "84.2 k rows/s"),
+        *("1 M rows/s", "1.31 M rows/s"),
+    ]
+    assert figure_text("<b>\n&") == "&lt;b&gt; &amp;"
+    assert host_of("https://h:1/p") == "h:1"
+    assert host_of("http://[bad") == "http://[bad"

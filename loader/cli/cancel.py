@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loader.cli.garbage import collect_as_usual
 from loader.cli.recorded import recorded_server
 from loader.cli.server_options import ServerFlags
 from loader.cli.spread import spread
@@ -75,6 +76,7 @@ def _run(path: Path, connection: Connection | None) -> Cancelled:
     from loader.eventloop import run_anywhere  # noqa: PLC0415 - as above
     from loader.job.cancelling import cancel_job  # noqa: PLC0415 - as above
 
+    collect_as_usual()
     return run_anywhere(lambda: cancel_job(path, connection))
 
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["jobs"]
 
-jobs = typer.Typer(name="jobs", help="List, show and remove the jobs of this host.")
+jobs = typer.Typer(
+    name="jobs", help="List, show and remove the jobs of this host.", add_completion=False
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loader.cli.garbage import collect_as_usual
 from loader.cli.load_options import LoadFlags
 from loader.cli.model_options import ModelFlags
 from loader.cli.source_options import SourceFlags, Sources
@@ -40,10 +41,12 @@ def plan(
     """Show what would be sent: model, example values, sizes, chunks and memory; no network."""
     from loader.cli.plan_printer import print_plan  # noqa: PLC0415 - keeps --help fast
     from loader.job import plan as plan_load  # noqa: PLC0415 - the same: pyarrow
-    from loader.model import save_mapping  # noqa: PLC0415 - the same
 
+    collect_as_usual()
     options: LoadOptions = {**source.options(), **model.options(), **load.options()}
     planned = plan_load(sources, preview=preview, **options)
     if write_mapping is not None:
+        from loader.model import save_mapping  # noqa: PLC0415 - the same
+
         save_mapping(write_mapping, planned.model, planned.schemas)
     print_plan(planned, as_json=as_json)

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 
+from loader.cli.garbage import collect_as_usual
 from loader.cli.printers import make_printer, print_result
 from loader.cli.run_signals import STOP_SIGNALS
 from loader.errors import Interrupted, LoaderError
@@ -115,4 +116,5 @@ def _too_late(_number: int, _frame: object) -> None:
 
 def run_load(ready: Ready, *, as_json: bool) -> Result:
     """Runs a load to its end, whatever the end is."""
+    collect_as_usual()
     return _Run(as_json=as_json).run(ready)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
@@ -11,7 +11,6 @@ from loader.errors import LoaderError, UnmappableColumn, UsageError
 from loader.model.dateformat import is_default, parse_format
 from loader.model.definition import Column, DatasetModel, Role, Table
 from loader.model.mapping import ColumnMapping
-from loader.model.mapping_file import MappingFile, Place
 from loader.model.names import (
     check_name,
     check_unique,
@@ -23,6 +22,9 @@ from loader.model.names import (
 from loader.model.objects import Assembly, assemble
 from loader.model.types import DataType, arrow_type_for, data_type_of, is_text, storage_type
 from loader.model.wishes import SourceColumn, SourceColumns, Wishes
+
+if TYPE_CHECKING:  # few loads have one, and YAML is slow to import
+    from loader.model.mapping_file import MappingFile, Place
 
 __all__ = ["build_model"]
 

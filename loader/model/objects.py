@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from loader.errors import NameRefused
 from loader.model.definition import (
@@ -18,10 +18,12 @@ from loader.model.definition import (
     Table,
 )
 from loader.model.mapping import ColumnName, Columns
-from loader.model.mapping_file import MappingFile, Place
 from loader.model.names import LONGEST, column_entry, name_fault, yaml_text
 from loader.model.types import DataType
 from loader.model.wishes import AmbiguousName, SourceColumn, SourceColumns, Wishes
+
+if TYPE_CHECKING:  # few loads have one, and YAML is slow to import
+    from loader.model.mapping_file import MappingFile, Place
 
 __all__ = ["Assembly", "assemble"]
 

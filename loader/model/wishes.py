@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
 from loader.errors import UsageError
 from loader.model.definition import Role
 from loader.model.mapping import ColumnMapping
-from loader.model.mapping_file import MappingFile
 from loader.model.types import DataType
+
+if TYPE_CHECKING:  # few loads have one, and YAML is slow to import
+    from loader.model.mapping_file import MappingFile
 
 __all__ = ["AmbiguousName", "SourceColumn", "SourceColumns", "Wishes"]
 

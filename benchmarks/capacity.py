@@ -10,6 +10,7 @@ it fails where a median is off by more than 15 %.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import statistics
@@ -31,6 +32,7 @@ from benchmarks.prediction import WIRE, Load, Prediction, Rates, predict
 from benchmarks.running import require_all, sink
 from benchmarks.setting import ROOT
 from loader.job.settings import encoder_threads
+from loader.planning import BASE, ENCODER, READER
 from loader.units import MB
 
 __all__ = ["PAGE", "example_tables", "main", "put"]
@@ -63,7 +65,7 @@ class Setting:
 
     name: str
     server: Rates
-    json: float = 64.0
+    json: float = 65.0
     chunk: float = 2.0
     concurrency: int = 4
     memory: float = _NO_LIMIT
@@ -71,7 +73,7 @@ class Setting:
     @property
     def paced(self) -> bool:
         """Whether the rows come at a given rate."""
-        return self.server.host < _AS_MEASURED
+        return math.isfinite(self.server.host)
 
     @property
     def modelled(self) -> str:
@@ -84,7 +86,7 @@ class Setting:
             "per PUT {:g}": rates.stream,
             "publish {:g}": rates.publish_rate,
         }
-        parts = [form.format(rate) for form, rate in shown.items() if rate < _AS_MEASURED]
+        parts = [form.format(rate) for form, rate in shown.items() if math.isfinite(rate)]
         if rates.latency:
             parts.append(f"latency {rates.latency:g} s")
         if self.memory < _NO_LIMIT:
@@ -101,15 +103,12 @@ class Setting:
             ("--stream-rate", rates.stream),
             ("--publish-rate", rates.publish_rate),
         ):
-            if rate < _AS_MEASURED:
+            if math.isfinite(rate):
                 yield from (option, str(rate))
         yield from ("--latency", str(rates.latency), "--publish-time", str(rates.publish_time))
 
 
-_AS_MEASURED = float("inf")
-
-
-def _server(*, host: float = _AS_MEASURED, **rates: float) -> Rates:
+def _server(*, host: float = math.inf, **rates: float) -> Rates:
     return Rates(host=host, **rates)
 
 
@@ -127,7 +126,9 @@ SETTINGS = (
     Setting(name="network", server=_server(bandwidth=8.0)),
     Setting(name="network shared in step", server=_server(bandwidth=16.0, latency=0.6)),
     Setting(name="server in all", server=_server(ingest=6.0)),
-    Setting(name="server in all, one by one", server=_server(ingest=8.0, latency=0.1), concurrency=1),
+    Setting(
+        name="server in all, one by one", server=_server(ingest=8.0, latency=0.1), concurrency=1
+    ),
     Setting(name="server per PUT", server=_server(stream=1.5)),
     Setting(
         name="everything a little",
@@ -136,16 +137,14 @@ SETTINGS = (
     Setting(name="host", server=_server(host=6.0, latency=0.2)),
     Setting(name="few chunks", server=_server(stream=3.0), json=34.0, chunk=10.0),
     Setting(name="one chunk", server=_server(bandwidth=12.0, stream=6.0), json=30.0, chunk=25.0),
-    Setting(
-        name="many chunks", server=_server(latency=0.8), json=100.0, chunk=1.0, concurrency=8
-    ),
+    Setting(name="many chunks", server=_server(latency=0.8), json=100.0, chunk=1.0, concurrency=8),
     Setting(
         name="memory",
         server=_server(host=40.0, latency=1.2),
         json=80.0,
         chunk=_TIGHT,
         concurrency=8,
-        memory=400 + 25 * _ENCODERS + 3.8 * _TIGHT,
+        memory=(BASE + READER + ENCODER * _ENCODERS) / MB + 3.8 * _TIGHT,
     ),
     Setting(
         name="publish",
@@ -160,6 +159,7 @@ class Run:
     """What a load took: MB and seconds."""
 
     json: float
+    chunks: int
     upload: float
     publish: float
 
@@ -225,7 +225,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _rows(lineitem: Path, json: float) -> pa.Table:
-    """Returns the rows that paced loads take theirs from: in memory, so that they can be on time."""
+    """Returns the rows that paced loads take theirs from: in memory, to be on time."""
     batches: list[pa.RecordBatch] = []
     wanted = _limit(json)
     with pq.ParquetFile(lineitem) as file:
@@ -273,7 +273,7 @@ def _push(url: str, source: Any, *, limit: int, **options: Any) -> Run:
     require_all(result.as_dict(), limit)
     times = result.times
     assert times is not None
-    return Run(result.json_bytes / MB, times.seconds, times.publishing)
+    return Run(result.json_bytes / MB, result.chunks, times.seconds, times.publishing)
 
 
 def _paced(table: pa.Table, rate: float) -> pa.RecordBatchReader:
@@ -297,6 +297,7 @@ def _paced(table: pa.Table, rate: float) -> pa.RecordBatchReader:
 class _Check:
     setting: Setting
     predicted: Prediction
+    chunks: int
     measured: float
 
     @property
@@ -314,17 +315,28 @@ def _check(setting: Setting, runs: Sequence[Run], host: float) -> _Check:
         encoders=_ENCODERS,
     )
     rates = setting.server if setting.paced else replace(setting.server, host=host)
-    return _Check(setting, predict(load, rates), statistics.median(run.seconds for run in runs))
+    measured = statistics.median(run.seconds for run in runs)
+    return _Check(setting, predict(load, rates), runs[0].chunks, measured)
 
 
 def _checks_table(checks: Sequence[_Check]) -> str:
     return _table(
-        ["what", "modelled, MB/s", "chunks", "at once", "predicted s", "measured s", "error"],
+        [
+            "what",
+            "modelled, MB/s",
+            "chunks",
+            "sent",
+            "at once",
+            "predicted s",
+            "measured s",
+            "error",
+        ],
         [
             [
                 check.setting.name,
                 check.setting.modelled,
                 f"{check.predicted.chunks} of {check.setting.chunk:g} MB",
+                f"{check.chunks}",
                 f"{check.predicted.at_once}",
                 f"{check.predicted.seconds:.2f}",
                 f"{check.measured:.2f}",
@@ -356,7 +368,11 @@ _FAST = replace(_PLAIN, bandwidth=1150.0, ingest=400.0, stream=60.0, publish_rat
 _STEPS: Sequence[tuple[str, Rates, Load]] = (
     ("as it comes: 1 GB of memory", _PLAIN, Load(json=0)),
     ("`--memory 1.5GB`", _PLAIN, Load(json=0, memory=1500.0)),
-    ("and a server twice as fast in all", replace(_PLAIN, ingest=120.0), Load(json=0, memory=1500.0)),
+    (
+        "and a server twice as fast in all",
+        replace(_PLAIN, ingest=120.0),
+        Load(json=0, memory=1500.0),
+    ),
     ("10 Gbit/s and a fast server, 1 GB of memory", _FAST, Load(json=0)),
     ("the same, `--memory 1.5GB`", _FAST, Load(json=0, memory=1500.0)),
 )

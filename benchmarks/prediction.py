@@ -152,8 +152,8 @@ def predict(load: Load, rates: Rates) -> Prediction:
 def _shared(n: int, wire: float, rest: float) -> float:
     """Returns how long a PUT takes beside others that use the same network.
 
-    That is mean value analysis, exact for times that vary much, of one queue that all share: each
-    PUT finds what one PUT less would have left there on average.
+    That is mean value analysis of one queue that all share: a PUT finds there what one PUT less
+    would have left on average. It lies between PUTs that never meet and PUTs that go in step.
 
     Args:
         n: PUTs at once.

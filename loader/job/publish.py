@@ -33,7 +33,7 @@ __all__ = [
     "publish_and_wait",
 ]
 
-FIRST_INTERVAL = 0.1
+FIRST_INTERVAL = 0.02
 GROWTH = 1.5
 LONGEST_INTERVAL = 10.0
 

@@ -26,7 +26,10 @@ _ROOT: Final = Path(__file__).parents[2]
 _LIMIT: Final = 30.0
 """Seconds that starting may take."""
 # What the commands import when they run.
-_MODULES: Final = ("loader.cli.main", "loader.cli.run", "loader.job", "loader.job.journal.list")
+_MODULES: Final = (
+    *("loader.cli.main", "loader.cli.push", "loader.cli.resume", "loader.cli.run"),
+    *("loader.job", "loader.job.journal.list", "loader.job.resuming", "loader.sources.parquet"),
+)
 
 
 class Nursery:

@@ -118,6 +118,10 @@ bench-data: $(LINEITEM) $(LINEITEM:.parquet=.csv) $(DATA)/tpch/sf10/lineitem.par
 bench: .venv/.installed .venv-vendor/.installed bench-data ## Measure against the vendor's client and the machine's limits; ONLY=pushes,tls ROUNDS=3
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
+.PHONY: capacity
+capacity: .venv/.installed $(LINEITEM) ## Check the formula of docs/capacity.md against real loads, and write its table
+	$(BIN)/python -m benchmarks.capacity --write $(if $(ROUNDS),--rounds $(ROUNDS))
+
 .PHONY: clean
 clean: ## Remove generated data and environments
 	rm -rf .venv .venv-vendor build loader/encode/_native*.so $(DATA) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -76,7 +76,7 @@ class Slots:
     """Lets as many PUTs go at once as a tuner says.
 
     Attributes:
-        most: The most there ever are.
+        most: The most there ever are, and how many workers share them.
         highest: The most that the tuner has allowed so far.
     """
 
@@ -91,7 +91,7 @@ class Slots:
         self._freed = asyncio.Condition()
 
     def __repr__(self) -> str:
-        return f"<Slots {self._taken} of {self._tuner.limit} taken, {self._idle} of them idle>"
+        return f"<Slots {self._taken} of {self._tuner.limit} taken, {self._idle} workers idle>"
 
     async def __aenter__(self) -> None:
         """Waits for a free slot, and takes it."""
@@ -107,13 +107,18 @@ class Slots:
 
     @contextlib.contextmanager
     def idle(self) -> Iterator[None]:
-        """Notes that a slot is of no use for lack of a chunk."""
+        """Notes that one of ``most`` workers has no chunk."""
         self._idle += 1
-        self._starved = True
+        self._starved |= self._is_short
         try:
             yield
         finally:
             self._idle -= 1
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether there are fewer chunks at hand than may be sent at once."""
+        return self.most - self._idle < self._tuner.limit
 
     @contextlib.contextmanager
     def busy(self, size: int) -> Iterator[None]:
@@ -125,7 +130,7 @@ class Slots:
         began = self._clock()
         yield
         self._tuner.accepted(self._clock(), size, began=began, starved=self._starved)
-        self._starved = self._idle > 0
+        self._starved = self._is_short
         self.highest = max(self.highest, self._tuner.limit)
 
     def exhausted(self) -> None:

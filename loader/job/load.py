@@ -31,6 +31,7 @@ from loader.job.running import Running, Workload
 from loader.job.session_load import SessionLoad
 from loader.job.settings import Workflow
 from loader.job.starting import log_in_and_select
+from loader.planning import MOST_CONCURRENT
 
 __all__ = ["Load"]
 
@@ -92,7 +93,9 @@ class Load:
             else SessionLoad(self._running, earlier)
         )
         self._connection = connection
-        self._senders = prepared.stages.senders
+        # Smaller chunks, after a refusal of large ones, let more of them be under way.
+        tries = prepared.settings.concurrency is None
+        self._connections = MOST_CONCURRENT if tries else prepared.stages.senders
         self._clock = clock
         self.progress = progress
         self.result = self._running.result
@@ -215,7 +218,7 @@ class Load:
         self.progress.phase = Phase.CONNECTING
         async with contextlib.AsyncExitStack() as closing:
             client = await closing.enter_async_context(
-                Client(self._connection, concurrency=self._senders)
+                Client(self._connection, concurrency=self._connections)
             )
             # Does nothing without a login.
             closing.push_async_exit(self._log_out_unless_left(client))

@@ -32,6 +32,7 @@ from loader.job.retry import RetryBudget
 from loader.job.running import Running
 from loader.job.settings import UpdatePolicy
 from loader.job.table_ids import TableIds
+from loader.job.timing import Limit
 from loader.units import size
 
 __all__ = ["OneRequestLoad"]
@@ -151,7 +152,7 @@ class OneRequestLoad:
         body = create_body(model.definition(self._settings.folder_id), data)
         try:
             created = await self._send(
-                data, lambda on_slice: client.create_dataset(body, on_slice=on_slice)
+                chunk, data, lambda on_slice: client.create_dataset(body, on_slice=on_slice)
             )
         except LoaderError as error:
             if not may_have_happened(error):
@@ -198,6 +199,7 @@ class OneRequestLoad:
         body = update_body(self._running.prepared.model.definition(), data)
         try:
             await self._send(
+                chunk,
                 data,
                 lambda on_slice: client.update_table(
                     target.id, table_id, self._policy, body, on_slice=on_slice
@@ -279,8 +281,10 @@ class OneRequestLoad:
             estimate=estimate or None,
         )
 
-    async def _send(self, data: Base64Text, request: Callable[[OnSlice], Awaitable[T]]) -> T:
-        """Makes the request, and notes what of it was sent.
+    async def _send(
+        self, chunk: Chunk, data: Base64Text, request: Callable[[OnSlice], Awaitable[T]]
+    ) -> T:
+        """Makes the request, and notes what of it was sent, and for how long.
 
         With the last byte of the data the server may start to publish. Only a login that has ended,
         which is a refusal, makes the client send the data once more.
@@ -297,10 +301,18 @@ class OneRequestLoad:
                 self._progress.phase = Phase.PUBLISHING
             await self._running.on_slice(sent)
 
+        timing, clock = self._running.timing, self._running.clock
+        timing.begin()
+        timing.reader_waits(Limit.SERVER)
+        began = clock()
         try:
-            return await request(on_slice)
+            answer = await request(on_slice)
+            timing.answered(clock() - began)
+            timing.accepted(chunk, began, data.readings)
         finally:
+            timing.end()
             self._result.retries += max(0, data.readings - 1)
+        return answer
 
     async def _finish(
         self,

@@ -215,7 +215,8 @@ class Pipeline:
                 raise failures.exceptions[0] from None
             finally:
                 self._timing.end()
-                self._timing.times.senders = self._slots.highest
+                times = self._timing.times
+                times.senders = max(times.senders, self._slots.highest)
                 self._drain.watch(())
                 self._abandon_blocks()
         self._drain.check()
@@ -279,6 +280,7 @@ class Pipeline:
             while True:
                 timing.reader_waits(Limit.READING)
                 block, read = await next_block()
+                timing.was_read(read)
                 if block is None:
                     break
                 end_row = block.covered.stop
@@ -365,11 +367,12 @@ class Pipeline:
         """Hands over the chunks that a block, or the end of its table, completes."""
         if isinstance(item, _Started):
             block, encode = await item.encoding
-            self._timing.block(item.covered.stop, item.read, encode)
             rows = block.rows + len(block.rejected)
             await self._rejects.take(item.table.name, rows, block.rejected)
             accepted = self._cuts_of(item.table).is_accepted(item.covered.start)
             self._budget.correct(item.reserved, 0 if accepted else block.size)
+            if not accepted:
+                self._timing.block(item.covered.stop, item.read, encode)
             self._count(item.table, block, accepted=accepted)
             chunks = collector.add(item.covered, block)
         elif collector.is_empty:

@@ -41,30 +41,29 @@ async def reading(
     ready = _Ready(ahead, stopped)
 
     def read() -> None:
-        """Reads to the end of the source, or of what is wanted."""
-        while not stopped.is_set():
-            try:
+        """Reads to the end of the source, or of what is wanted, and closes it.
+
+        By itself: whoever waits for that may be stopped a second time.
+        """
+        try:
+            while not stopped.is_set():
                 block = timing.timed(lambda: next(pieces, None))
-            except Exception as error:  # noqa: BLE001 - told to who asks for the next block
-                ready.fail(error)
-                return
-            ready.put(block)
-            if block.value is None:
-                return
+                ready.put(block)
+                if block.value is None:
+                    return
+        except Exception as error:  # noqa: BLE001 - told to who asks for the next block
+            ready.deliver(error)
+        finally:
+            pieces.close()
+            batches.close()
 
-    def close() -> None:
-        pieces.close()
-        batches.close()
-
-    loop = asyncio.get_running_loop()
-    loop.run_in_executor(reader, read)
+    at_work = asyncio.get_running_loop().run_in_executor(reader, read)
     try:
         yield ready.get
     finally:
         # It may be far from a block's end, where a condition leaves few rows.
         ready.stop()
-        # The one thread does this after it has stopped reading.
-        await loop.run_in_executor(reader, close)
+        await at_work
 
 
 class _Ready:
@@ -81,16 +80,13 @@ class _Ready:
     def put(self, block: Timed[Block | None]) -> None:
         """Hands a block over, and waits until another one is wanted."""
         width = block.value.width if block.value is not None else 0
-        self._deliver(block)
+        self.deliver(block)
         with self._changed:
             self._bytes += width
             self._changed.wait_for(lambda: self._bytes <= self._most or self._stopped.is_set())
 
-    def fail(self, error: Exception) -> None:
-        """Hands over why there are no more."""
-        self._deliver(error)
-
-    def _deliver(self, item: Timed[Block | None] | Exception) -> None:
+    def deliver(self, item: Timed[Block | None] | Exception) -> None:
+        """Hands over a block, or why there are no more."""
         self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
 
     async def get(self) -> Timed[Block | None]:

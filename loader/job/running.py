@@ -19,14 +19,14 @@ from loader.job.journal import Steps, Unjournalled
 from loader.job.keys import check_keys
 from loader.job.limits import Throttle
 from loader.job.pipeline import Pipeline
-from loader.job.prepare import Prepared
+from loader.job.prepare import Prepared, share_out
 from loader.job.progress import Phase, Progress
 from loader.job.rejects import Rejects
 from loader.job.result import Result, TableResult
 from loader.job.sending import Send
 from loader.job.settings import LoadSettings, OnBadRow, Ordering, UpdatePolicy, Workflow
 from loader.job.timing import Timing
-from loader.job.tuner import Fixed, Tuner
+from loader.job.tuner import FIRST, Fixed, Tuner
 from loader.job.verify import SentTable, count_before, verify
 from loader.model import DatasetModel
 from loader.planning import ChunkRules, block_bytes
@@ -106,6 +106,7 @@ class Running:
         self.timing = Timing(clock, timeline=timeline)
         self.timing.times.encoders = stages.encoders
         self.tuner = _tuner(self.settings, stages.senders)
+        self._passes = 0
         self.result.times = self.timing.times
         self.result.latencies = self.timing.latencies
         self.result.timeline = self.timing.timeline
@@ -197,8 +198,12 @@ class Running:
         self.warn(*self._pumped)
 
     def cut_by(self, rules: ChunkRules) -> None:
-        """Cuts chunks by other rules from now on."""
-        self.prepared = replace(self.prepared, stages=replace(self.prepared.stages, rules=rules))
+        """Cuts chunks by other rules from now on; of smaller ones more may be under way."""
+        prepared = self.prepared
+        stages, memory = replace(prepared.stages, rules=rules), prepared.memory
+        if rules.target < prepared.stages.rules.target:
+            stages, memory = share_out(replace(self.settings, chunk_size=rules.target))
+        self.prepared = replace(prepared, stages=stages, memory=memory)
 
     async def pump(
         self, send: Send, progress: Progress, cuts: Mapping[str, Sequence[Cut]] = NO_CUTS
@@ -224,6 +229,10 @@ class Running:
             job=self.journal.job,
         )
         self._rejects = rejects
+        if self._passes:
+            # What was found in an earlier pass is where this one begins.
+            self.tuner = _tuner(self.settings, self.prepared.stages.senders, self.tuner.limit)
+        self._passes += 1
         # Rows that may be left out are judged, counted and written down by one process.
         reread = self.settings.on_bad_row is not OnBadRow.FAIL
         pipeline = Pipeline(
@@ -404,9 +413,11 @@ class Running:
             self.warn(f"could not {aim}: {type(error).__name__}: {error}")
 
 
-def _tuner(settings: LoadSettings, senders: int) -> Tuner | Fixed:
+def _tuner(settings: LoadSettings, senders: int, first: int = FIRST) -> Tuner | Fixed:
     if settings.ordering is Ordering.STRICT:
         return Fixed(senders, "--ordering strict")
     if settings.workflow is Workflow.ONE_REQUEST:
         return Fixed(senders, "--workflow one-request")
-    return Tuner(senders) if settings.concurrency is None else Fixed(senders, "--concurrency")
+    if settings.concurrency is not None:
+        return Fixed(senders, "--concurrency")
+    return Tuner(senders, first)

@@ -68,27 +68,26 @@ class Sending:
     async def work(self) -> None:
         """Sends chunk after chunk, as one of ``slots.most`` workers."""
         while not self._drain.is_open:
-            async with self._slots:
-                item = await self._next()
-                if item is None:
-                    self._slots.exhausted()
-                    return
-                await self._send_one(*item)
-                # A chunk has 100 MB: it must not live on while this worker waits for the next.
-                del item
+            item = await self._next()
+            if item is None:
+                self._slots.exhausted()
+                return
+            await self._send_one(*item)
+            # A chunk has 100 MB: it must not live on while this worker waits for the next.
+            del item
 
     async def _next(self) -> tuple[int, Chunk] | None:
-        if not self._chunks.empty():
-            return await self._chunks.get()
         with self._slots.idle():
             return await self._chunks.get()
 
     async def _send_one(self, number: int, chunk: Chunk) -> None:
+        # In this order: who waits for the window holds no slot that the lowest chunk may need.
         await self._window.enter(number)
-        with self._drain.under_way(), self._slots.busy(chunk.json_bytes):
-            await self._send(chunk)
-            await self._window.accepted(number)
-            self._budget.free(chunk.json_bytes)
-            self._progress.chunks_accepted += 1
-            self._progress.rows_accepted += chunk.rows
-            self._progress.accepted_bytes += chunk.json_bytes
+        async with self._slots:
+            with self._drain.under_way(), self._slots.busy(chunk.json_bytes):
+                await self._send(chunk)
+                await self._window.accepted(number)
+                self._budget.free(chunk.json_bytes)
+                self._progress.chunks_accepted += 1
+                self._progress.rows_accepted += chunk.rows
+                self._progress.accepted_bytes += chunk.json_bytes

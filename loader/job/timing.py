@@ -215,7 +215,6 @@ class Timing:
             self._began = self._since
         self._reader, self._cutter = Limit.READING, None
         self._passed.clear()
-        self._under_way.clear()
 
     def end(self) -> None:
         """Ends it."""
@@ -266,15 +265,18 @@ class Timing:
         """Returns the seconds since the upload began."""
         return self.clock() - (self._began or 0.0)
 
+    def was_read(self, read: Span) -> None:
+        """Counts the time of a reading, of which there may be nothing to send."""
+        self.times.reader_busy += read.seconds
+
     def block(self, end_row: int, read: Span, encode: Span) -> None:
-        """Notes when a block was read and encoded.
+        """Notes when a block that is to be sent was read and encoded.
 
         Args:
             end_row: Where its rows end.
             read: When it was read.
             encode: When it was encoded.
         """
-        self.times.reader_busy += read.seconds
         self.times.encoder_busy += encode.seconds
         if self.timeline is not None:
             self._passed.append(_Passed(end_row, read, encode))

@@ -154,22 +154,22 @@ async def test_a_cancelled_task_takes_no_slot():
     await slots.__aenter__()
 
 
-def test_the_tuner_hears_of_each_put_and_of_idle_slots_since_the_last():
+def test_the_tuner_hears_of_each_put_and_of_missing_chunks_since_the_last():
     tuner = Told(2)
     times = iter(range(100))
-    slots = Slots(2, tuner, clock=lambda: float(next(times)))
-    with slots.idle():
+    slots = Slots(3, tuner, clock=lambda: float(next(times)))
+    with slots.idle():  # two others have chunks, which are as many as may be sent
         with slots.busy(50):
             pass
-        with slots.busy(60):  # the other one is still idle
+        with slots.idle():
             pass
-    with slots.busy(70):  # and was, since the last one
-        pass
-    with slots.busy(80):
-        pass
+        with slots.busy(60):
+            pass
+        with slots.busy(70):
+            pass
     assert [(size, starved) for _, _, size, starved in tuner.heard] == [
-        *((50, True), (60, True), (70, True)),
-        (80, False),
+        *((50, False), (60, True)),
+        (70, False),
     ]
     assert [(began, now) for began, now, _, _ in tuner.heard[:2]] == [(0.0, 1.0), (2.0, 3.0)]
 

@@ -121,3 +121,35 @@ async def test_a_cancelled_task_leaves_no_reader_behind(reader):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert source.closed
+
+
+async def test_a_second_cancellation_keeps_no_source_open(reader):
+    source = Source([10] * 50)
+    leave, left = threading.Event(), threading.Event()
+
+    def slowly(batches):
+        try:
+            for block in source.blocks(batches):
+                yield block
+                leave.wait(20)
+        finally:
+            left.set()
+
+    async def run() -> None:
+        async with reading(
+            source.batches(), slowly, reader, ahead=1000, timing=Timing()
+        ) as next_block:
+            await next_block()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(run())
+    await asyncio.to_thread(source.wait_for, 1)
+    for _ in range(2):
+        await asyncio.sleep(0)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    leave.set()
+    assert await asyncio.to_thread(left.wait, 20)
+    await asyncio.get_running_loop().run_in_executor(reader, lambda: None)
+    assert source.closed

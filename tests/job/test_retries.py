@@ -586,6 +586,20 @@ async def test_chunks_that_are_too_large_become_smaller(narrow, load_of):
     narrow.left_nothing()
 
 
+async def test_of_smaller_chunks_more_go_at_once_and_the_tuner_goes_on(narrow, load_of):
+    sizes = {"chunk_size": 4_000_000, "memory": 468_000_000, "concurrency": None}
+    load = load_of(WIDE, url=narrow.url, **sizes)
+    running = load._running
+    before, tuner = running.prepared.stages.senders, running.tuner
+    result = await load.run()
+    assert result.error is None, result.error
+    assert running.prepared.stages.senders > before
+    assert running.prepared.memory.concurrency == running.prepared.stages.senders
+    # The first one has seen the end of a pass, after which it learns nothing.
+    assert running.tuner is not tuner
+    assert result.times.senders >= running.tuner.limit
+
+
 @pytest.mark.parametrize(
     ("rows", "size", "read_once", "says"),
     [

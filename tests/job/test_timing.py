@@ -93,6 +93,7 @@ def test_a_second_pass_adds_to_the_first_and_the_pause_between_is_no_part(clock)
 def test_a_chunk_has_the_times_of_its_blocks(clock):
     timing = Timing(clock, timeline=True)
     timing.begin()
+    timing.was_read(Span(0, 4))
     timing.block(5, Span(0, 1), Span(1, 3))
     timing.block(10, Span(1, 2), Span(2, 2.5))
     timing.block(15, Span(2, 4), Span(4, 6))

@@ -61,6 +61,26 @@ async def test_stopped_while_rows_are_counted_it_is_published(server, connection
     server.left_nothing()
 
 
+async def test_one_request_counts_the_time_of_the_request_as_the_servers(server, connection):
+    prepared = prepare(TABLE, LoadSettings(workflow=Workflow.ONE_REQUEST), SourceOptions(table="t"))
+    now = 0.0
+
+    async def answer_late(request):
+        nonlocal now
+        if request.method == "POST" and request.path.endswith("/datasets"):
+            now += 7.0
+
+    server.fault = answer_late
+    load = Load(prepared, connection, Progress(), clock=lambda: now, timeline=True)
+    result = await load.run()
+    assert result.error is None
+    assert result.times.server == result.times.seconds == result.times.put_busy == 7.0
+    assert result.latencies.quantile(0.5) == pytest.approx(7.0, rel=0.01)
+    assert [chunk.put.seconds for chunk in result.timeline] == [7.0]
+    assert result.concurrency == "1 PUT at once: --workflow one-request"
+    assert "waiting for the server 100 %" in result.time_spent
+
+
 async def test_stopped_before_the_request_nothing_was_published(server, connection):
     load = load_of(connection, Workflow.ONE_REQUEST)
     await stopped(server, load, lambda request: "/folders/" in request.path)

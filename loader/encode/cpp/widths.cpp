@@ -108,7 +108,7 @@ bool read_entries(const ArrowSchema& schema, const ArrowArray& array, Varying& c
     return true;
 }
 
-// A negative index is one far too large.
+// Read as unsigned: a negative index, which no valid array has, stays within the entries or is refused.
 template <class Index>
 bool add_named(const Varying& column, int64_t first, int64_t count, int64_t* widths) {
     const char* const indices = values_of(*column.array, first, sizeof(Index));

@@ -78,9 +78,9 @@ def _where(times: StageTimes, latencies: Latencies) -> str:
     waits = ", ".join(f"{stage} {share} %" for stage, share in shown.items() if share)
     if not waits:
         return "nothing was waited for"
-    line = f"waiting for {waits}; {_under_way(times):.1f} of {times.senders} PUTs under way"
+    line = f"waiting for {waits}; PUTs under way: {_under_way(times):.1f} (at most {times.senders})"
     if latencies.count:
-        line += f", of {_time(latencies.quantile(0.5))} each (the median)"
+        line += f", each {_time(latencies.quantile(0.5))} (the median)"
     return line
 
 

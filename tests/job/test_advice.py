@@ -70,15 +70,15 @@ def said(waits, circumstances, *, chunks=64, **more) -> str | None:
             SERVER,
             64,
             (
-                "waiting for the server 84 %, reading 9 %, encoding 7 %; 3.7 of 4 PUTs under way, "
-                "of 2.0 s each (the median)"
+                "waiting for the server 84 %, reading 9 %, encoding 7 %; "
+                "PUTs under way: 3.7 (at most 4), each 2.0 s (the median)"
             ),
         ),
-        ({"reading": 1.0}, 0, "waiting for reading 100 %; 3.7 of 4 PUTs under way"),
+        ({"reading": 1.0}, 0, "waiting for reading 100 %; PUTs under way: 3.7 (at most 4)"),
         (
             {"rate": 75.0, "server": 24.9, "encoding": 0.1},
             0,
-            "waiting for --max-rate 75 %, the server 25 %; 3.7 of 4 PUTs under way",
+            "waiting for --max-rate 75 %, the server 25 %; PUTs under way: 3.7 (at most 4)",
         ),
         ({}, 0, "nothing was waited for"),
     ],

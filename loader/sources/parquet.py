@@ -171,7 +171,8 @@ class ParquetSource:
                     batch_bytes,
                     pace,
                 )
-            todo = runs(opened, wanted, schema.names, batch_bytes)
+            read_at = functools.partial(_read_at, handle, path)
+            todo = runs(opened, wanted, schema.names, batch_bytes, texts=texts, read_at=read_at)
             skip = yield from without_first(reading.batches(todo), skip)
         file.stamp.check()
         return skip
@@ -252,6 +253,11 @@ def _parquet(
         page_checksum_verification=True,
         coerce_int96_timestamp_unit="us",
     )
+
+
+def _read_at(handle: pa.NativeFile, path: str, offset: int, size: int) -> bytes:
+    with file_errors(path, hint=_HINT):
+        return bytes(handle.read_at(size, offset))
 
 
 def _with_dictionaries(schema: pa.Schema, texts: Collection[str]) -> pa.Schema:

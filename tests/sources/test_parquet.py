@@ -26,7 +26,7 @@ from loader.sources import SourceOptions, open_tables, parquet
 from loader.sources.base import memory_of
 from loader.sources.files import StoredFile
 from loader.sources.parquet import ParquetSource, buffer_bytes
-from loader.sources.row_groups import Pace, Run
+from loader.sources.row_groups import Pace, Run, repeating, runs
 
 
 def write(path: Path, columns: dict | pa.Table, **options) -> str:
@@ -569,6 +569,151 @@ def test_more_rows_at_once_when_some_were_read(tmp_path):
 
 
 MB = 1_000_000
+
+
+def runs_of(path: str, asked: list[int] | None = None, names: list[str] | None = None) -> list[Run]:
+    """The runs for batches of 1 MB; ``asked`` gets the places at which the file is looked into."""
+    content = Path(path).read_bytes()
+
+    def read_at(offset: int, size: int) -> bytes:
+        if asked is not None:
+            asked.append(offset)
+        return content[offset : offset + size]
+
+    file = pq.ParquetFile(path)
+    groups = range(file.metadata.num_row_groups)
+    return list(runs(file, groups, names or file.schema_arrow.names, MB, read_at=read_at))
+
+
+WIDE = 20_000
+
+
+def shown_texts(kind: str, length: int) -> pa.Table:
+    """Ten texts, each of which is shown in thousands of rows."""
+    texts = pa.array([chr(97 + i) * length for i in range(10)])
+    column = pa.DictionaryArray.from_arrays(pa.array([i % 10 for i in range(WIDE)], "int32"), texts)
+    if kind == "list":
+        column = pa.ListArray.from_arrays(pa.array(range(WIDE + 1), "int32"), column)
+    if kind == "struct":
+        column = pa.StructArray.from_arrays([column], ["x"])
+    return pa.table({"a": column})
+
+
+@pytest.mark.parametrize("kind", ["text", "list", "struct"])
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+def test_wide_texts_that_a_row_group_has_once_come_in_small_batches(
+    tmp_path, monkeypatch, kind, compression
+):
+    """The row groups are alike in encoded size, but not in memory: 20 kB and 400 MB."""
+    path = str(tmp_path / "t.parquet")
+    parts = [shown_texts(kind, 1), shown_texts(kind, WIDE)]
+    options = {"compression": compression, "store_schema": False}
+    with pq.ParquetWriter(path, parts[0].schema, **options) as writer:
+        for part in parts:
+            writer.write_table(part)
+    (joined,) = runs_of(path)
+    assert 20_000 <= joined.shown <= 20_100
+    asked = []
+    plain = pq.ParquetFile.iter_batches
+
+    def iter_batches(self, **options):
+        asked.append(options["batch_size"])
+        return plain(self, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
+    rows = 0
+    for batch in ParquetSource([path]).batches(MB):
+        rows += batch.data.num_rows
+        as_dictionary = batch.data.schema.field("a").type == TEXTS
+    assert rows == 2 * WIDE
+    assert as_dictionary or max(asked) <= 8 * MB // 20_000
+
+
+@pytest.mark.parametrize(
+    ("texts", "looks"),
+    [
+        # Indices of 15 bits prove many entries.
+        ([f"text {i * 7919 % 20_011}" for i in range(200_000)], 0),
+        # Those of sorted rows and among nulls take next to nothing.
+        ([f"text {i // 20}" for i in range(200_000)], 1),
+        ([None if i % 50 else f"text {i % 3_000}" for i in range(200_000)], 1),
+    ],
+    ids=["many", "sorted", "nulls"],
+)
+def test_usual_texts_are_no_danger(tmp_path, texts, looks):
+    table = pa.table({"a": texts, "id": range(len(texts))})
+    asked = []
+    (run,) = runs_of(write(tmp_path / "t.parquet", table), asked)
+    assert len(asked) <= looks
+    assert run.shown <= 8 * MB // 32_768
+    pace = Pace(MB)
+    assert pace.begin(run) == 8_192
+
+
+def test_full_dictionaries_of_a_column_are_looked_at_once(tmp_path):
+    texts = [f"{i * 7919 % 30_011:020}" for i in range(60_000)]
+    path = write(
+        tmp_path / "t.parquet",
+        {"a": texts},
+        row_group_size=20_000,
+        dictionary_pagesize_limit=100_000,
+        compression="none",
+    )
+    asked = []
+    assert all(run.shown <= 30 for run in runs_of(path, asked))
+    assert len(asked) == 1
+
+
+def test_a_dictionary_page_whose_header_makes_no_sense_counts_as_one_entry(tmp_path):
+    path = write(tmp_path / "t.parquet", shown_texts("text", 10_000), compression="none")
+    file = pq.ParquetFile(path)
+    chunk = file.metadata.row_group(0).column(0)
+    for header in (b"", b"\0", b"\x15\x04", b"\xff" * 99, b"\x15\x04\x7c", b"\x7c\0", b"\x18"):
+        (run,) = runs(file, [0], ["a"], MB, read_at=lambda _, __, header=header: header)
+        assert 100_000 <= run.shown <= chunk.total_uncompressed_size
+    assert Pace(MB).begin(run) == 79
+
+
+@pytest.mark.parametrize("tail", [0, 1, 40, 500])
+def test_a_row_group_of_hardly_any_rows_does_not_tell_how_texts_are_read(tmp_path, tail):
+    few = pa.table({"a": [f"city number {i % 300}" for i in range(20_000)]})
+    rest = pa.table({"a": [f"{i}" for i in range(tail)]}, few.schema)
+    path = str(tmp_path / "t.parquet")
+    with pq.ParquetWriter(path, few.schema) as writer:
+        for table in (few, rest, few):
+            writer.write_table(table)
+    batches = list(ParquetSource([path]).batches(MB))
+    assert {batch.data.schema.field("a").type for batch in batches} == {TEXTS}
+    values = [value for batch in batches for value in batch.data.column("a").to_pylist()]
+    assert values == pa.concat_tables([few, rest, few]).column("a").to_pylist()
+
+
+def test_row_groups_of_nulls_do_not_tell_how_texts_are_read(tmp_path):
+    texts = [*few_texts(pa.string()).to_pylist(), *[None] * 2 * FEW]
+    path = write(tmp_path / "t.parquet", {"a": pa.array(texts)}, row_group_size=FEW)
+    batches = list(ParquetSource([path]).batches(MB))
+    assert {batch.data.schema.field("a").type for batch in batches} == {TEXTS}
+    assert [v for batch in batches for v in batch.data.column("a").to_pylist()] == texts
+
+
+def test_the_paths_of_columns_are_compared_once(tmp_path):
+    """Not for each column with all the others, which takes seconds with thousands."""
+    compared = 0
+
+    class Name(str):
+        __slots__ = ()
+
+        def __eq__(self, other):
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    names = [f"column {i}" for i in range(300)]
+    file = pq.ParquetFile(write(tmp_path / "t.parquet", {name: ["a", "b"] * 500 for name in names}))
+    assert repeating(file, [0], map(Name, names)) == names
+    assert compared <= 4 * len(names)
 
 
 def run(rows: int, size: int) -> Run:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["MB", "size"]
+__all__ = ["MB", "exact_size", "size"]
 
 MB = 1_000_000
 
@@ -18,3 +18,11 @@ def size(count: float) -> str:
         count /= 1000
         unit += 1
     return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.3g} {_UNITS[unit]}"
+
+
+def exact_size(count: int) -> str:
+    """Returns bytes as options take them, none rounded away: ``1GB``, ``25MB``, ``1234``."""
+    for unit in reversed(range(1, len(_UNITS))):
+        if count and count % 1000**unit == 0:
+            return f"{count // 1000**unit}{_UNITS[unit]}"
+    return str(count)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from loader.bench.intervals import Noise, Ratio, Verdict, overall, ratio_of
-from loader.bench.records import Environment, Records, Setting
-from loader.errors import UsageError
-from loader.units import size
+from loader.bench.records import SIZES, Environment, Records, Setting
+from loader.errors import LoaderError, UsageError
+from loader.units import exact_size, size
 
-__all__ = ["Compared", "Comparison", "Difference", "compare", "rates_of"]
+__all__ = ["Compared", "Comparison", "Difference", "compare", "failed_comparison", "rates_of"]
 
 _BY_CHANCE: Final = 0.05
 """The share of 95 % intervals that miss the truth."""
@@ -64,6 +64,7 @@ class Comparison:
         only_a: Settings that only the first one has run.
         only_b: Settings that only the second one has run.
         overall: The geometric mean of all ratios.
+        same_sweep: Whether both are one sweep, which says nothing about any difference.
     """
 
     differences: tuple[Difference, ...]
@@ -71,6 +72,7 @@ class Comparison:
     only_a: tuple[Setting, ...]
     only_b: tuple[Setting, ...]
     overall: Ratio
+    same_sweep: bool
 
     @property
     def by_chance(self) -> float:
@@ -81,6 +83,7 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Returns the object that ``bench compare --json`` prints."""
         return {
+            "same_sweep": self.same_sweep,
             "differences": [{"what": one.what, "a": one.a, "b": one.b} for one in self.differences],
             "overall": self.overall.as_dict(),
             "settings": [
@@ -98,6 +101,19 @@ class Comparison:
             "only_b": [_setting(setting) for setting in self.only_b],
             "error": None,
         }
+
+
+def failed_comparison(error: LoaderError) -> dict[str, Any]:
+    """Returns the object that ``bench compare --json`` prints where there is none."""
+    return {
+        "same_sweep": None,
+        "differences": [],
+        "overall": None,
+        "settings": [],
+        "only_a": [],
+        "only_b": [],
+        "error": error.as_dict(),
+    }
 
 
 def _setting(setting: Setting) -> dict[str, Any]:
@@ -151,6 +167,7 @@ def compare(a: Records, b: Records, *, seed: int = 0) -> Comparison:
         only_a=tuple(sorted(rates_a.keys() - rates_b.keys())),
         only_b=tuple(sorted(rates_b.keys() - rates_a.keys())),
         overall=overall([(one.a, one.b) for one in settings], noise_a, noise_b, seed=seed),
+        same_sweep=a.environment.sweep == b.environment.sweep,
     )
 
 
@@ -195,7 +212,7 @@ def _other_settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Diff
     for name in sorted((a.keys() | b.keys()) - _OF_THE_SWEEP):
         if a.get(name) != b.get(name):
             option = f"--{name.replace('_', '-')}"
-            yield Difference(option, _text(a.get(name)), _text(b.get(name)))
+            yield Difference(option, _of_option(name, a.get(name)), _of_option(name, b.get(name)))
 
 
 def _tables(environment: Environment) -> str:
@@ -207,6 +224,10 @@ def _tables(environment: Environment) -> str:
 
 def _rows(rows: int | None) -> str:
     return "unknown rows" if rows is None else f"{rows:,} rows"
+
+
+def _of_option(name: str, value: Any) -> str:
+    return exact_size(value) if name in SIZES and isinstance(value, int) else _text(value)
 
 
 def _shown(name: str, value: Any) -> str:

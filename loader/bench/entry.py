@@ -94,8 +94,10 @@ def sweep(
         What was measured, and the settings to load with.
 
     Raises:
-        LoaderError: Nothing could be measured, most runs failed, it was stopped, or the dataset
-            could not be deleted; its ``result`` holds the records so far, or None.
+        LoaderError: Nothing could be measured, most runs failed, the server went away, it was
+            stopped, the dataset could not be deleted, or ``out`` does not hold all records; its
+            ``result`` holds the records so far, with a recommendation if there were any runs to
+            draw it from, or is None.
     """
     _check(orientations, chunk_sizes, concurrencies, repeat, options)
     settings = all_settings(orientations, chunk_sizes, concurrencies)
@@ -115,10 +117,10 @@ def sweep(
     try:
         one.run(out)
     except LoaderError as error:
-        error.result = one.records
+        error.result = one.kept and one.kept.records
         raise
-    assert one.records is not None
-    return one.records
+    assert one.kept is not None
+    return one.kept.records
 
 
 def _check(

@@ -16,18 +16,20 @@ from typing import Any, Final
 from loader.api import Client, Connection
 from loader.bench.host import this_host
 from loader.bench.records import Environment, SourceTable
-from loader.errors import ApiError, ProtocolViolation
+from loader.errors import ApiError, LoaderError, ProtocolViolation
 from loader.job import Prepared, Progress
 from loader.job.retry import RetryBudget
 from loader.job.starting import log_in_and_select
 
-__all__ = ["Server", "environment_of", "look_at_server"]
+__all__ = ["PATIENCE", "Server", "environment_of", "look_at_server"]
 
 _CALLS: Final = 7
 """Small calls whose median is the round trip."""
 
-_PATIENCE: Final = RetryBudget(retries=3, deadline=30.0)
-"""What may be spent on a server that is not there at the beginning of a sweep."""
+PATIENCE: Final = RetryBudget(retries=3, deadline=30.0)
+"""What may be spent on a call of a sweep. A load waits longer, since its rows have to arrive; here
+somebody waits for figures, and those of a run that waited for the server say nothing of a setting.
+30 seconds are enough for a restart of what is in front of the server, or a lost connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +52,26 @@ async def look_at_server(connection: Connection) -> Server:
         LoaderError: It cannot be reached, or does not let the user or the project in.
     """
     async with Client(connection, concurrency=1) as client:
-        await log_in_and_select(
-            client,
-            connection,
-            budget=_PATIENCE,
-            progress=Progress(),
-            clock=time.monotonic,
-            sleep=asyncio.sleep,
-            draw=random.random,
-        )
-        # No document has these calls: a server may not know them, and a load does without.
-        told = round_trip = None
-        with contextlib.suppress(ApiError, ProtocolViolation):
-            told = await _version(client)
-        with contextlib.suppress(ApiError, ProtocolViolation):
-            round_trip = await _round_trip(client)
-        await client.logout()
+        try:
+            await log_in_and_select(
+                client,
+                connection,
+                budget=PATIENCE,
+                progress=Progress(),
+                clock=time.monotonic,
+                sleep=asyncio.sleep,
+                draw=random.random,
+            )
+            # No document has these calls: a server may not know them, and a load does without.
+            told = round_trip = None
+            with contextlib.suppress(ApiError, ProtocolViolation):
+                told = await _version(client)
+            with contextlib.suppress(ApiError, ProtocolViolation):
+                round_trip = await _round_trip(client)
+        finally:
+            # A login that cannot be ended times out: no reason to hide why it was made in vain.
+            with contextlib.suppress(LoaderError):
+                await client.logout()
     return Server(told, round_trip)
 
 

@@ -103,6 +103,8 @@ def warm_up_setting(settings: Sequence[Setting], plan_of: PlanOf) -> Setting | s
 
 
 def _most_chunks(rules: ChunkRules, json_bytes: int) -> int:
+    if _is_single(rules, json_bytes):
+        return 1
     return max(1, math.ceil((1 + _UNCERTAIN) * json_bytes / rules.target))
 
 
@@ -132,7 +134,6 @@ def _repeats(setting: Setting, same: Setting, chunks: int | None) -> str:
             f"it sends the same chunks as --chunk-size {size(same.chunk_size)}: each table fits "
             "into one"
         )
-    return (
-        f"it has no more PUTs at once than --concurrency {same.concurrency}: there are at most "
-        f"{chunks} chunk{'' if chunks == 1 else 's'}"
+    return f"it has no more PUTs at once than --concurrency {same.concurrency}: there " + (
+        "is only 1 chunk" if chunks == 1 else f"are at most {chunks} chunks"
     )

@@ -80,12 +80,14 @@ class Beat:
         accepted_rows: Rows accepted.
         total_rows: Rows of the source; None: unknown.
         accepted_bytes: JSON bytes accepted.
+        trouble: Why something has to be tried again; None: all goes well.
     """
 
     phase: str
     accepted_rows: int
     total_rows: int | None
     accepted_bytes: int
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

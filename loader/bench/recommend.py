@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Final
 from loader.bench.intervals import Noise, Verdict, ratio_of
 from loader.bench.records import Recommendation, Run, Setting
 from loader.planning import ChunkRules
-from loader.units import MB, size
+from loader.units import exact_size, size
 
 __all__ = ["describe", "recommend"]
 
@@ -21,30 +22,47 @@ _NEGLIGIBLE: Final = 0.98
 _IN_THE_NOISE: Final = 0.95
 """The share below which noise is no excuse: few and noisy runs could hide any difference."""
 
-_RISING: Final = 1.05
-"""By how much the most PUTs at once have to be faster than fewer for more to be worth a try."""
+_ENOUGH: Final = 4
+"""So many chunks for each PUT at once keep a load busy for most of its time."""
+
+_NAMED: Final = 3
+"""Failed settings that one sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """One way to send the source.
+
+    Attributes:
+        setting: The cheapest of the settings that send it so.
+        settings: How many they are.
+        rates: Rows a second of all their runs.
+        median: The median of these.
+    """
+
     setting: Setting
+    settings: int
     rates: tuple[float, ...]
     median: float
 
-    @property
-    def cost(self) -> tuple[int, bool, bool, int]:
-        """What the setting costs others: the server's attention first, then memory.
 
-        Sizes that the API documents advise against cost a warning at every load, and rows take
-        more of the wire than columns.
-        """
-        setting = self.setting
-        unguided = not ChunkRules.of(setting.chunk_size).guided
-        return setting.concurrency, unguided, setting.orientation != "column", setting.chunk_size
+def _cost(setting: Setting) -> tuple[int, bool, bool, int]:
+    """Returns what a setting costs others: the server's attention first, then memory.
+
+    Sizes that the API documents advise against cost a warning at every load, and rows take more of
+    the wire than columns.
+    """
+    unguided = not ChunkRules.of(setting.chunk_size).guided
+    return setting.concurrency, unguided, setting.orientation != "column", setting.chunk_size
 
 
 def recommend(
-    runs: Sequence[Run], *, command: Sequence[str] = (), seed: int = 0
+    runs: Sequence[Run],
+    *,
+    settings: Sequence[Setting] = (),
+    limit: int | None = None,
+    command: Sequence[str] = (),
+    seed: int = 0,
 ) -> Recommendation | None:
     """Returns the setting to load with, or None where no setting ran without a failure.
 
@@ -55,6 +73,8 @@ def recommend(
 
     Args:
         runs: All runs of a sweep.
+        settings: All that it was to try, whether it did or not; it did try those of the runs.
+        limit: The most rows of each table that the runs loaded; None: all.
         command: The command line to add the setting to, word by word.
         seed: Of the bootstrap.
     """
@@ -72,14 +92,25 @@ def recommend(
             ratio.verdict is Verdict.NO_DIFFERENCE
         )
 
-    chosen = min(filter(as_good, candidates), key=lambda one: one.cost)
+    chosen = min(filter(as_good, candidates), key=lambda one: _cost(one.setting))
     setting = chosen.setting
     return Recommendation(
         orientation=setting.orientation,
         chunk_size=setting.chunk_size,
         concurrency=setting.concurrency,
         rows_per_second=chosen.median,
-        reason=" ".join(_reason(chosen, best, candidates, runs)),
+        reason=" ".join(
+            [
+                *_reason(chosen, best, candidates, runs),
+                *_failed(runs),
+                *_too_small(
+                    chosen.setting, [*settings, *(run.setting for run in runs)], runs, limit
+                ),
+                *_waited(chosen.setting, runs),
+                *_rising(candidates, noise, seed),
+                *_repeated(chosen.setting, runs),
+            ]
+        ),
         command=_command(command, setting),
     )
 
@@ -91,39 +122,100 @@ def describe(setting: Setting) -> str:
 
 
 def _candidates(runs: Sequence[Run]) -> list[_Candidate]:
-    """Returns the settings that ran and never failed."""
+    """Returns the settings that ran and never failed; those that send the very same are one."""
     failed = {run.setting for run in runs if run.error is not None and not run.warm_up}
-    rates: dict[Setting, list[float]] = {}
+    alike: dict[tuple[str, int | None, int], list[Run]] = {}
     for run in runs:
         if not run.warm_up and run.setting not in failed and run.rows_per_second > 0:
-            rates.setdefault(run.setting, []).append(run.rows_per_second)
-    return [
-        _Candidate(setting, tuple(found), statistics.median(found))
-        for setting, found in rates.items()
-    ]
+            # Of a single chunk the size is no matter, and no more PUTs than chunks are at once.
+            chunk_size = None if run.chunks == 1 else run.chunk_size
+            sent = (run.orientation, chunk_size, min(run.concurrency, run.chunks))
+            alike.setdefault(sent, []).append(run)
+    return [_candidate(found) for found in alike.values()]
+
+
+def _candidate(runs: Sequence[Run]) -> _Candidate:
+    settings = {run.setting for run in runs}
+    rates = tuple(run.rows_per_second for run in runs)
+    return _Candidate(min(settings, key=_cost), len(settings), rates, statistics.median(rates))
+
+
+def _counted(setting: Setting, runs: Sequence[Run]) -> list[Run]:
+    """Returns the runs of a candidate, of which none has failed."""
+    return [run for run in runs if run.setting == setting and not run.warm_up]
 
 
 def _reason(
     chosen: _Candidate, best: _Candidate, candidates: Sequence[_Candidate], runs: Sequence[Run]
 ) -> list[str]:
     rate = f"{chosen.median:,.0f} rows/s"
+    if len(candidates) == 1:
+        tried = len({run.setting for run in runs if not run.warm_up})
+        only = "the only setting without a failed run"
+        if tried == chosen.settings:
+            only = "the only setting tried" if tried == 1 else f"the cheapest of {tried} settings"
+        same = " that all send the same" if chosen.settings > 1 else ""
+        return [f"{describe(chosen.setting)} was {only}{same}: {rate}."]
     if chosen is best:
-        said = [f"{describe(chosen.setting)} was the fastest setting: {rate}."]
+        return [f"{describe(chosen.setting)} was the fastest setting: {rate}."]
+    share = 100 * chosen.median / best.median
+    return [
+        (
+            f"{describe(chosen.setting)} reached {rate}, {share:.0f} % of the fastest setting "
+            f"({describe(best.setting)}): a difference that is negligible or within the noise "
+            "of the runs, for less of the server or of memory."
+        )
+    ]
+
+
+def _failed(runs: Sequence[Run]) -> list[str]:
+    """Says which settings are out of the comparison, however fast they may be."""
+    failed = {run.setting for run in runs if run.error is not None and not run.warm_up}
+    if not failed:
+        return []
+    named = "; ".join(map(describe, sorted(failed)[:_NAMED]))
+    more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    return [f"Settings that failed were not compared: {named}{more}."]
+
+
+def _too_small(
+    chosen: Setting, settings: Sequence[Setting], runs: Sequence[Run], limit: int | None
+) -> list[str]:
+    """Says where the runs were too short to tell one setting from another, and what would do."""
+    counted = _counted(chosen, runs)
+    chunks = min(run.chunks for run in counted)
+    puts = max(one.concurrency for one in settings)
+    if chunks > 1 and chunks >= puts:
+        return []
+    largest = max(one.chunk_size for one in settings)
+    wanted = _ENOUGH * puts * largest
+    loaded = statistics.median(run.json_bytes for run in counted)
+    if chunks == 1:
+        said = "All was sent in a single chunk, which says nothing about chunk size or PUTs at once"
     else:
-        share = 100 * chosen.median / best.median
-        said = [
-            (
-                f"{describe(chosen.setting)} reached {rate}, {share:.0f} % of the fastest setting "
-                f"({describe(best.setting)}): a difference that is negligible or within the noise "
-                "of the runs, for less of the server or of memory."
-            )
-        ]
-    said += _waited(chosen.setting, runs)
-    said += _rising(candidates)
-    retries = [run.retries for run in runs if run.setting == chosen.setting and not run.warm_up]
-    if any(retries):
-        said.append(f"It had to repeat {sum(retries)} PUTs in {len(retries)} runs.")
-    return said
+        said = f"All was sent in {chunks} chunks, which says nothing about {puts} PUTs at once"
+    if limit is None or not loaded:
+        enough = "more data would, or smaller chunks"
+    else:
+        enough = f"--limit {_rounded_up(limit * wanted / loaded)} would, if there are so many rows"
+    each = f" for each of {puts} PUTs" if puts > 1 else ""
+    return [
+        (
+            f"{said}; {enough}: {_ENOUGH} chunks of {size(largest)}{each} are {size(wanted)} of "
+            f"JSON, and these runs had {size(loaded)}."
+        )
+    ]
+
+
+def _rounded_up(rows: float) -> int:
+    """Returns a number of two digits and zeros that is no smaller."""
+    step: int = 10 ** max(0, math.floor(math.log10(rows)) - 1)
+    return math.ceil(rows / step) * step
+
+
+def _repeated(setting: Setting, runs: Sequence[Run]) -> list[str]:
+    retries = [run.retries for run in _counted(setting, runs)]
+    return [f"It had to repeat {sum(retries)} PUTs in {len(retries)} runs."] if any(retries) else []
 
 
 _WAITED_FOR: Final[Mapping[str, str]] = {
@@ -136,9 +228,7 @@ _WAITED_FOR: Final[Mapping[str, str]] = {
 
 def _waited(setting: Setting, runs: Sequence[Run]) -> list[str]:
     """Says what limits the setting: that is where more speed can come from."""
-    counted = [
-        run for run in runs if run.setting == setting and not run.warm_up and run.upload_seconds > 0
-    ]
+    counted = [run for run in _counted(setting, runs) if run.upload_seconds > 0]
     shares = {
         stage: statistics.median(run.stages.get(stage, 0.0) / run.upload_seconds for run in counted)
         for stage in _WAITED_FOR
@@ -149,20 +239,26 @@ def _waited(setting: Setting, runs: Sequence[Run]) -> list[str]:
     return [f"It waited for {_WAITED_FOR[stage]} {100 * share:.0f} % of the time."]
 
 
-def _rising(candidates: Sequence[_Candidate]) -> list[str]:
-    """Says where the best setting lies at the edge of what was tried."""
+def _rising(candidates: Sequence[_Candidate], noise: Noise, seed: int) -> list[str]:
+    """Says where more PUTs at once than were tried may be faster still."""
     most = max(one.setting.concurrency for one in candidates)
-    fewer = [one.median for one in candidates if one.setting.concurrency < most]
-    best = max(one.median for one in candidates if one.setting.concurrency == most)
-    if fewer and best > _RISING * max(fewer):
-        return [
-            (
-                f"{most} PUTs at once were the most that was tried, and "
-                f"{100 * (best / max(fewer) - 1):.0f} % faster than fewer: try more, such as "
-                f"--concurrency {most},{most * 2}."
-            )
-        ]
-    return []
+    fewer = [one for one in candidates if one.setting.concurrency < most]
+    if not fewer:
+        return []
+    before = max(fewer, key=lambda one: one.median)
+    best = max(
+        (one for one in candidates if one.setting.concurrency == most), key=lambda one: one.median
+    )
+    ratio = ratio_of(before.rates, best.rates, noise, noise, seed=seed)
+    if ratio.verdict is not Verdict.FASTER or before.median > _NEGLIGIBLE * best.median:
+        return []
+    return [
+        (
+            f"{most} PUTs at once were the most that was tried, and "
+            f"{100 * (ratio.value - 1):.0f} % faster than fewer: try more, such as "
+            f"--concurrency {most},{most * 2}."
+        )
+    ]
 
 
 def _command(words: Sequence[str], setting: Setting) -> str:
@@ -170,11 +266,7 @@ def _command(words: Sequence[str], setting: Setting) -> str:
         [
             *words,
             *("--orientation", setting.orientation),
-            *("--chunk-size", _size(setting.chunk_size)),
+            *("--chunk-size", exact_size(setting.chunk_size)),
             *("--concurrency", str(setting.concurrency)),
         ]
     )
-
-
-def _size(amount: int) -> str:
-    return f"{amount // MB}MB" if amount % MB == 0 else str(amount)

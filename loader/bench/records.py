@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from loader.job.timing import ChunkTimes
 
 __all__ = [
+    "SIZES",
     "TIMELINE_LIMIT",
     "Environment",
     "Failure",
@@ -35,6 +38,13 @@ __all__ = [
 
 TIMELINE_LIMIT: Final = 500
 """The most chunks of a run whose times are kept: more than a chart can show."""
+
+
+SIZES: Final = frozenset({"memory", "max_rate"})
+"""Settings of an environment that are bytes."""
+
+_MOST: Final = 10**20
+"""More than any figure of a record: bytes, rows, seconds, or how many of them in a second."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -272,7 +282,7 @@ class Records:
         environment: What it ran on.
         runs: In the order of running, failed ones and the warm-up run too.
         skipped: What was not run.
-        recommendation: None: the sweep did not come to its end, or no run succeeded.
+        recommendation: None: the sweep was killed, or no setting ran without a failure.
     """
 
     environment: Environment
@@ -287,7 +297,10 @@ class Records:
 
 
 class RecordFile:
-    """Writes records to a new file, each of them at once: a killed sweep keeps what it measured."""
+    """Writes records to a new file, each of them at once: a killed sweep keeps what it measured.
+
+    A file into which nothing could be written is taken away again.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Creates the file.
@@ -297,7 +310,8 @@ class RecordFile:
         """
         self.path = Path(path)
         try:
-            self._file = self.path.open("x", encoding="ascii")
+            # Without a buffer: what a full disk refused must not be tried again when it is closed.
+            self._file = self.path.open("xb", buffering=0)
         except FileExistsError:
             raise UsageError(
                 f"--out: {self.path} exists already, and measurements are not overwritten",
@@ -308,11 +322,37 @@ class RecordFile:
                 f"--out: {self.path} cannot be written: {error.strerror}",
                 hint="name a file in a directory that can be written to",
             ) from error
+        self._size = 0
 
     def append(self, record: Record) -> None:
-        """Writes a record."""
-        self._file.write(to_line(record))
-        self._file.flush()
+        """Writes a record, all of it or nothing.
+
+        Raises:
+            UsageError: It cannot be written; the file is closed.
+        """
+        line = memoryview(to_line(record).encode("ascii"))
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._size)
+            with contextlib.suppress(OSError):
+                self._close()
+            raise self._unwritable(error) from error
+        self._size = self._file.tell()
+
+    def _unwritable(self, error: OSError) -> UsageError:
+        return UsageError(
+            f"the records cannot be written to {self.path}: {error.strerror}",
+            hint="make room, or name a file elsewhere with --out",
+            records=str(self.path),
+        )
+
+    def _close(self) -> None:
+        if not self._file.closed and not self._size:
+            self.path.unlink(missing_ok=True)
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -320,10 +360,14 @@ class RecordFile:
     def __exit__(
         self,
         _kind: type[BaseException] | None,
-        _error: BaseException | None,
+        error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._file.close()
+        try:
+            self._close()
+        except OSError as failure:  # some network file systems find out only now
+            if error is None:
+                raise self._unwritable(failure) from failure
 
 
 def to_line(record: Record) -> str:
@@ -352,7 +396,7 @@ def read_records(path: str | os.PathLike[str]) -> Records:
     for number, line in enumerate(lines, 1):
         try:
             record = _record(line)
-        except (ValueError, msgspec.ValidationError) as error:
+        except (ValueError, RecursionError, msgspec.ValidationError) as error:
             if number == len(lines) and not line.endswith(b"\n"):
                 break
             raise UsageError(
@@ -365,7 +409,7 @@ def read_records(path: str | os.PathLike[str]) -> Records:
 
 
 def _record(line: bytes) -> Record | None:
-    given = json.loads(line)
+    given = json.loads(line, parse_float=_finite, parse_constant=_finite)
     if not isinstance(given, dict) or not isinstance(given.get("kind"), str):
         raise ValueError("it has no kind")  # noqa: TRY004 - as of any other wrong line
     kind = _KINDS.get(given["kind"])
@@ -377,9 +421,32 @@ def _record(line: bytes) -> Record | None:
         if name in given
     }
     try:
-        return kind(**members)
+        record = kind(**members)
     except TypeError as error:
         raise ValueError(str(error)) from error
+    _check(record)
+    return record
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no figure of a run")
+    return number
+
+
+def _check(record: Record) -> None:
+    """Makes sure of the figures: what is told of them is worked out, and must not overflow.
+
+    Raises:
+        ValueError: One of them cannot have been measured.
+    """
+    for item in fields(record):
+        figure = getattr(record, item.name)
+        if isinstance(figure, int | float) and not 0 <= figure <= _MOST:
+            raise ValueError(f"its {item.name} is none that is measured")
+    if isinstance(record, Run) and 0 < record.rows_per_second < 1 / _MOST:
+        raise ValueError("its rows_per_second is none that is measured")
 
 
 def _hints(kind: type[Record]) -> dict[str, Any]:

@@ -116,6 +116,7 @@ async def run(task: Task, pipe: Pipe) -> None:
                     progress.rows_accepted,
                     progress.rows_total,
                     progress.accepted_bytes,
+                    progress.trouble,
                 )
             )
 

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from loader.api import Connection
-from loader.bench.environment import environment_of, look_at_server
+from loader.bench.environment import PATIENCE, environment_of, look_at_server
 from loader.bench.grid import choose, warm_up_setting
+from loader.bench.keeping import Keeper
 from loader.bench.measured import grouped, measured
 from loader.bench.messages import Beat, Ended, Task
 from loader.bench.plain import plain
 from loader.bench.process import Died, follow
-from loader.bench.recommend import recommend
-from loader.bench.records import (
-    Environment,
-    Recommendation,
-    Record,
-    RecordFile,
-    Records,
-    Run,
-    Setting,
-    Skipped,
-)
+from loader.bench.records import RecordFile, Run, Setting, Skipped
 from loader.bench.schedule import Planned, Schedule
-from loader.bench.scratch import Scratch, discard, new_name
-from loader.bench.sources import named
+from loader.bench.scratch import Scratch, close_session, discard, new_name
+from loader.bench.sources import named, read_once
 from loader.bench.stopping import Stopper, stoppable
 from loader.errors import Interrupted, LoaderError, SourceError, UsageError
 from loader.job import LoadOptions, Prepared, Progress, Sources, interpret, prepare_in_thread
 from loader.job.prepare import share_out
+from loader.job.retry import Trouble, trouble_of
 from loader.job.settings import default_memory
 from loader.planning import MemoryPlan
 
@@ -77,10 +69,10 @@ class Sweep:
     """One sweep.
 
     Attributes:
-        records: What it has measured; None: nothing yet.
+        kept: What it has measured; None: nothing yet.
     """
 
-    records: Records | None = None
+    kept: Keeper | None = None
 
     def __init__(
         self,
@@ -110,7 +102,6 @@ class Sweep:
         self._clock = clock
         self._began = clock()
         self._scratch = Scratch(new_name())
-        self._file: RecordFile | None = None
         self._number = 0
         self._failures: list[Setting] = []
         self._last_failure: LoaderError | None = None
@@ -119,6 +110,11 @@ class Sweep:
     @property
     def _elapsed(self) -> float:
         return self._clock() - self._began
+
+    @property
+    def _kept(self) -> Keeper:
+        assert self.kept is not None
+        return self.kept
 
     def run(self, out: str | os.PathLike[str] | None) -> None:
         """Runs it to its end, whatever the end is; nothing is left on the server."""
@@ -132,11 +128,9 @@ class Sweep:
             sources=named(self._sources),
             settings=self._told(),
         )
-        if out is None:
-            self._measure(environment)
-            return
-        with RecordFile(out) as self._file:
-            self._measure(environment)
+        with contextlib.nullcontext() if out is None else RecordFile(out) as file:
+            self.kept = Keeper(environment, file, self._watcher.note)
+            self._measure()
 
     def _prepared(self) -> Prepared:
         """Looks at the sources: what is wrong with them is known before anything is sent.
@@ -144,9 +138,9 @@ class Sweep:
         Raises:
             LoaderError: They cannot be loaded, or not more than once.
         """
-        if any(name == "-" or name.endswith("=-") for name in named(self._sources)):
-            raise _only_once("standard input")
-        settings, source_options = interpret(self._load_options(None))
+        if (once := read_once(self._sources)) is not None:
+            raise _only_once(once)
+        settings, source_options = interpret(self._load_options(self._possible()))
         prepared = stoppable(
             lambda: prepare_in_thread(self._sources, settings, source_options, Progress()),
             self._stopper,
@@ -157,6 +151,11 @@ class Sweep:
                 raise _only_once(f"table {table.name!r}")
         self._scratch.folder_id = prepared.settings.folder_id
         return prepared
+
+    def _possible(self) -> Setting:
+        """Returns a setting that can be run; where there is none, one that says why."""
+        fitting = (one for one in self._settings if not isinstance(self._plan(one), str))
+        return next(fitting, min(self._settings, key=lambda one: (one.chunk_size, one.concurrency)))
 
     def _told(self) -> dict[str, Any]:
         """Returns the settings of all runs for the records."""
@@ -173,14 +172,14 @@ class Sweep:
             },
         }
 
-    def _measure(self, environment: Environment) -> None:
-        self.records = Records(environment)
-        self._write(environment)
+    def _measure(self) -> None:
         failure: LoaderError | None = None
         try:
             self._run_all()
         except LoaderError as error:
             failure = error
+            # What was measured until then is worth as much as before.
+            self._recommend(cut_short=True)
         finally:
             lost = self._discard()
         if failure is not None:
@@ -190,6 +189,8 @@ class Sweep:
             raise failure
         if lost is not None:
             raise lost
+        if self._kept.unwritten is not None:
+            raise self._kept.unwritten
 
     def _discard(self) -> LoaderError | None:
         """Takes the dataset away; returns what is to be said where that fails."""
@@ -205,7 +206,7 @@ class Sweep:
             where = f" (id {scratch.dataset_id})" if scratch.dataset_id else ""
             error.message = (
                 f"the scratch dataset {scratch.name!r}{where} may still be on the server: it could "
-                f"not be deleted: {error.message}"
+                f"not be deleted: {error.message.removesuffix('.')}"
             )
             error.args = (error.message,)
             error.hint = "delete it by hand"
@@ -224,19 +225,18 @@ class Sweep:
             schedule.took(planned.setting, self._elapsed - began)
             if run is None:
                 continue
-            self._write(run)
             self._watcher.ends(run, left=schedule.left, seconds_left=schedule.seconds_left())
             if run.error is not None:
                 schedule.give_up(planned.setting, f"it failed before: {run.error.message}")
         self._note_skipped(schedule.skipped())
-        assert self.records is not None
-        found = recommend(self.records.runs, command=self._command)
-        if found is None:
+        if not self._recommend():
             raise self._last_failure or UsageError(
                 "the time budget ended before anything was measured",
                 hint="raise --time-budget, or load less with --limit",
             )
-        self._write(found)
+
+    def _recommend(self, *, cut_short: bool = False) -> bool:
+        return self._kept.recommend(self._settings, self._command, cut_short=cut_short)
 
     def _warmed_up(self) -> Schedule:
         """Makes the first run, and decides what is worth another one by what it showed."""
@@ -253,7 +253,6 @@ class Sweep:
                 "the first run took longer than the whole time budget",
                 hint="raise --time-budget, or load less with --limit",
             )
-        self._write(run)
         grid = choose(self._settings, self._plan, self._sizes)
         if not grid.settings:
             raise UsageError(
@@ -267,7 +266,11 @@ class Sweep:
         return schedule
 
     def _run(self, planned: Planned, *, left: int | None) -> Run | None:
-        """Makes a run; returns None where the time budget ended before it did."""
+        """Makes a run, and writes it down; returns None where the time budget ended before it did.
+
+        Raises:
+            LoaderError: It failed for a reason that ends the sweep.
+        """
         setting, began = planned.setting, self._elapsed
         number, self._number = self._number, self._number + 1
         self._stop_if_wished(number)
@@ -288,17 +291,48 @@ class Sweep:
         )
         self._stop_if_wished(number)
         error = ended if isinstance(ended, Died) else ended.error
+        gone = error is not None and trouble_of(error) is Trouble.SERVER and not self._is_there()
+        if not gone:
+            self._close_session()
         if isinstance(error, Interrupted):
             took = f"stopped after {self._elapsed - began:.0f} s: the time budget was used up"
             self._note_skipped([Skipped.of(setting, planned.repeat or None, took)])
             return None
+        run = measured(ended, planned, number=number, began=began)
+        self._kept.add(run)
         if error is not None:
-            self._judge(error, setting)
+            self._judge(error, setting, gone=gone)
         else:
             self._failures = []
         if isinstance(ended, Ended) and error is None:
             self._sizes = ended.table_bytes
-        return measured(ended, planned, number=number, began=began)
+        return run
+
+    def _is_there(self) -> bool:
+        """Whether the server answers: else a run failed for a reason that all others share."""
+        try:
+            stoppable(lambda: look_at_server(self._connection), self._stopper, 1)
+        except Interrupted:
+            raise
+        except LoaderError:
+            return False
+        return True
+
+    def _close_session(self) -> None:
+        """Takes away the upload session that a run has left: its process may have been killed."""
+        scratch = self._scratch
+        if scratch.session_id is None:
+            return
+        try:
+            stoppable(lambda: close_session(self._connection, scratch), self._stopper, 1)
+        except Interrupted:
+            raise
+        except LoaderError as error:
+            # The next run may get on all the same, or says what is in its way.
+            self._watcher.note(
+                f"the upload session {scratch.session_id} that the run left open could not be "
+                f"deleted: {error.message}"
+            )
 
     def _stop_if_wished(self, number: int) -> None:
         if self._stopper.wishes:
@@ -312,13 +346,16 @@ class Sweep:
             return None
         return max(0.0, self._budget * (1 + _OVERTIME) - self._elapsed)
 
-    def _judge(self, error: LoaderError, setting: Setting) -> None:
+    def _judge(self, error: LoaderError, setting: Setting, *, gone: bool) -> None:
         """Gives up where no other setting would fare better.
 
         Raises:
             LoaderError: That is so.
         """
         self._last_failure = error
+        if gone:
+            error.add("the sweep ends here, since the server does not answer any more")
+            raise error
         if isinstance(error, UsageError | SourceError) or error.exit_code == _NO_RIGHTS:
             raise error
         self._failures.append(setting)
@@ -333,41 +370,32 @@ class Sweep:
         except UsageError as error:
             return f"{error.message} ({error.hint})" if error.hint else error.message
 
-    def _load_options(self, setting: Setting | None) -> LoadOptions:
-        """Returns the options of a load; of any setting that is no matter."""
+    def _load_options(self, setting: Setting) -> LoadOptions:
+        """Returns the options of a load with a setting."""
         scratch = self._scratch
-        options: LoadOptions = {**self._options}
+        options: LoadOptions = {
+            "retries": PATIENCE.retries,
+            "retry_deadline": PATIENCE.deadline,
+            **self._options,
+        }
         if scratch.dataset_id is None:
             options["dataset"] = scratch.name
         else:
             # Not by its name: a server may list it only after a while.
             options["dataset_id"] = scratch.dataset_id
             options["folder_id"] = None
-        if setting is not None:
-            options["orientation"] = setting.orientation  # type: ignore[typeddict-item] # checked
-            options["chunk_size"] = setting.chunk_size
-            options["concurrency"] = setting.concurrency
+        options["orientation"] = setting.orientation  # type: ignore[typeddict-item] # checked
+        options["chunk_size"] = setting.chunk_size
+        options["concurrency"] = setting.concurrency
         return options
 
     # -- records -----------------------------------------------------------------------------------
 
     def _note_skipped(self, found: Sequence[Skipped]) -> None:
         for one in found:
-            self._write(one)
+            self._kept.add(one)
         for reason, settings in grouped(found):
             self._watcher.note(f"left out: {settings}: {reason}")
-
-    def _write(self, record: Record) -> None:
-        if self._file is not None:
-            self._file.append(record)
-        assert self.records is not None
-        match record:
-            case Run():
-                self.records = replace(self.records, runs=(*self.records.runs, record))
-            case Skipped():
-                self.records = replace(self.records, skipped=(*self.records.skipped, record))
-            case Recommendation():
-                self.records = replace(self.records, recommendation=record)
 
 
 def _only_once(what: str) -> UsageError:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,14 +21,14 @@ from loader.cli.server_options import ServerFlags
 from loader.cli.source_options import SourceFlags, Sources
 from loader.cli.spread import spread
 from loader.cli.values import parse_count, parse_duration, parse_names, parse_pairs, parse_size
-from loader.errors import LoaderError, UsageError
+from loader.errors import EmptySource, LoaderError, UsageError
 
 if TYPE_CHECKING:
     from loader.api import Connection
     from loader.bench import Records, Stopper
     from loader.job import LoadOptions
 
-__all__ = ["bench"]
+__all__ = ["bench", "failed"]
 
 _SWEEP, _LOAD, _MODEL, _OUTPUT = "Sweep", "Load", "Model", "Output"
 
@@ -97,11 +97,23 @@ class SweepFlags:
         return {
             "orientations": parse_names("--orientation", self.orientation),
             "chunk_sizes": [parse_size("--chunk-size", text) for text in sizes],
-            "concurrencies": [parse_count("--concurrency", text) for text in counts],
+            "concurrencies": [_puts(text) for text in counts],
             "repeat": self.repeat,
             "time_budget": budget,
             "seed": self.seed,
         }
+
+
+def _puts(text: str) -> int:
+    try:
+        return parse_count("--concurrency", text)
+    except UsageError as error:
+        # A load takes auto as well; here it would not say which setting was measured.
+        raise UsageError(
+            f"--concurrency: {text!r} is not a number above 0; bench tries the numbers that are "
+            "named",
+            hint="write it as 4, or several as 1,2,4,8",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +231,9 @@ def sweep(
     debug: Annotated[
         bool,
         typer.Option(
-            "--debug", help="Log every request; show tracebacks.", rich_help_panel=_OUTPUT
+            "--debug",
+            help="Show tracebacks, and log the requests before and after the runs, not theirs.",
+            rich_help_panel=_OUTPUT,
         ),
     ] = False,
 ) -> int:
@@ -240,6 +254,10 @@ def sweep(
     if report is not None:
         from loader.bench.report import check_report  # noqa: PLC0415 - only --report needs it
 
+        if out is not None and os.path.realpath(out) == os.path.realpath(report):
+            raise UsageError(
+                f"--out and --report both name {out}", hint="the report is another file: name one"
+            )
         check_report(report)
     error: LoaderError | None = None
     stopper = room.Stopper()
@@ -259,6 +277,9 @@ def sweep(
             )
         except LoaderError as failure:
             error, records = failure, failure.result
+            if isinstance(error, EmptySource):
+                # A load can be told to take it, which measures nothing.
+                error.hint = "name sources with rows"
         printer.clear()
     if debug and error is not None:
         traceback.print_exception(error)
@@ -266,7 +287,7 @@ def sweep(
     print_sweep(
         records,
         error,
-        out=records_file if records is not None else None,
+        out=records_file if records is not None and records_file.exists() else None,
         report=None if warnings else report,
         warnings=warnings,
         as_json=as_json,
@@ -290,6 +311,17 @@ def compare(
     from loader.cli.bench_printer import print_comparison  # noqa: PLC0415 - the same
 
     print_comparison(room.compare(room.read_records(a), room.read_records(b)), as_json=as_json)
+
+
+def failed(error: LoaderError, arguments: Sequence[str]) -> dict[str, Any]:
+    """Returns what ``--json`` prints where the command line came to no result."""
+    if arguments[:1] == ["compare"]:
+        from loader.bench import comparison  # noqa: PLC0415 - keeps --help fast: numpy
+
+        return comparison.failed_comparison(error)
+    from loader.cli.bench_printer import failed_sweep  # noqa: PLC0415 - the same
+
+    return failed_sweep(error)
 
 
 def _write_report(records: Records, path: Path) -> list[str]:

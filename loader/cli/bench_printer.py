@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 from loader.bench.comparison import Comparison
@@ -19,7 +20,7 @@ from loader.cli.printers import clock_time, listened_to, print_error
 from loader.errors import LoaderError
 from loader.units import size
 
-__all__ = ["BenchPrinter", "print_comparison", "print_sweep"]
+__all__ = ["BenchPrinter", "failed_sweep", "print_comparison", "print_sweep"]
 
 
 class BenchPrinter:
@@ -33,6 +34,7 @@ class BenchPrinter:
         self._terminal = sys.stderr.isatty()
         self._what = ""
         self._began = self._due = 0.0
+        self._troubled = False
 
     def clear(self) -> None:
         """Takes the line of the run under way off the terminal."""
@@ -50,6 +52,7 @@ class BenchPrinter:
         """A run begins."""
         place = "warm-up" if left is None else f"run {number} of {number + left}"
         self._what = f"{place}: {describe(setting)}"
+        self._troubled = False
         self._began = self._clock()
         self._due = self._began + self.INTERVAL
         if self._terminal:
@@ -59,16 +62,24 @@ class BenchPrinter:
     def beat(self, beat: Beat) -> None:
         """A run goes on."""
         now = self._clock()
-        if not self._terminal and now < self._due:
+        # Trouble is told as soon as there is some: the run may end by it.
+        begins, self._troubled = beat.trouble is not None and not self._troubled, bool(beat.trouble)
+        if not self._terminal and now < self._due and not begins:
             return
         self._due = now + self.INTERVAL
         parts = [f"{self._what}: {beat.phase}"]
         if beat.accepted_rows and beat.total_rows:
             parts.append(f"{100 * beat.accepted_rows / beat.total_rows:.0f} %")
         parts.append(f"{now - self._began:.0f} s")
+        if beat.trouble:
+            parts.append(f"still trying: {beat.trouble}")
         self.clear()
-        end = "" if self._terminal else "\n"
-        print(", ".join(parts), end=end, file=sys.stderr, flush=True)
+        line = ", ".join(parts)
+        if self._terminal:
+            # What wraps is more than one line, and cannot be taken off again.
+            print(line[: get_terminal_size().columns - 1], end="", file=sys.stderr, flush=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
 
     @listened_to()
     def ends(self, run: Run, *, left: int, seconds_left: float | None) -> None:
@@ -112,9 +123,12 @@ def print_sweep(
         return
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if records is not None and records.counted:
+    if records is not None:
         best = records.recommendation
-        _print_columns([_HEADER, *(_row(*item, best) for item in _by_setting(records))])
+        if records.counted:
+            _print_columns([_HEADER, *(_row(*item, best) for item in _by_setting(records))])
+        for line in _failed(records):
+            print(line)
         if best is not None:
             print(f"\nrecommended (*): {best.reason}\n{best.command}")
     if out is not None:
@@ -132,6 +146,18 @@ def _by_setting(records: Records) -> list[tuple[Setting, list[Run]]]:
     for run in records.counted:
         found.setdefault(run.setting, []).append(run)
     return sorted(found.items())
+
+
+def _failed(records: Records) -> Iterable[str]:
+    """Yields a line for each way in which a setting failed, to go below those that did not."""
+    found: dict[tuple[Setting, str], int] = {}
+    for run in records.runs:
+        if run.error is not None:
+            key = run.setting, run.error.message
+            found[key] = found.get(key, 0) + 1
+    for (setting, message), times in sorted(found.items()):
+        of = sum(run.setting == setting for run in records.runs)
+        yield f"failed: {describe(setting)}, {times} of {of} run{'s' * (of > 1)}: {message}"
 
 
 _HEADER = (
@@ -170,6 +196,11 @@ _FIGURES = (
 
 def _medians(runs: Sequence[Run]) -> dict[str, float]:
     return {name: statistics.median(getattr(run, name) for run in runs) for name in _FIGURES}
+
+
+def failed_sweep(error: LoaderError) -> dict[str, Any]:
+    """Returns the object that ``bench --json`` prints where nothing was begun."""
+    return _as_dict(None, error, None, None, ())
 
 
 def _as_dict(
@@ -230,6 +261,8 @@ def print_comparison(found: Comparison, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found.as_dict()), flush=True)
         return
+    if found.same_sweep:
+        print("A and B are the same sweep, which does not differ from itself\n")
     for one in found.differences:
         print(f"different {one.what}: {one.a} in A, {one.b} in B")
     if found.differences:

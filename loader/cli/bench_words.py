@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from loader.api.proxy import NO_PROXY, parse_proxy
+from loader.bench.sources import as_argument
 from loader.errors import UsageError
 from loader.job.state import state_directory
 from loader.sources import redacted
@@ -30,7 +31,8 @@ _OWN = frozenset(
 
 def command_words(context: typer.Context) -> list[str]:
     """Returns the command line of a load with the options that the user typed, without secrets."""
-    words = ["mstr-loader", "push", *map(redacted, context.params["sources"])]
+    named = (as_argument(redacted(source)) for source in context.params["sources"])
+    words = ["mstr-loader", "push", *named]
     for parameter in context.command.params:
         name = parameter.name or ""
         source = context.get_parameter_source(name)

@@ -102,8 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if arguments is None:
         _own_process()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    if debug:
+    if "--debug" in given:
         logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
         # Ours alone: other libraries log URIs with the secrets in them.
         logging.getLogger("loader").setLevel(logging.DEBUG)
@@ -115,20 +114,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         code = app(given, prog_name="mstr-loader", standalone_mode=False)
     except LoaderError as error:
-        code = _report(error, as_json="--json" in given, debug=debug)
+        code = _report(error, given)
     except _ClickError as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "mstr-loader"
         wrong = UsageError(str(error.format_message()), hint=f"see: {command} --help")
-        code = _report(wrong, as_json="--json" in given, debug=debug)
+        code = _report(wrong, given)
     except (typer.Abort, KeyboardInterrupt):
-        code = _report(Interrupted("stopped"), as_json="--json" in given, debug=debug)
+        code = _report(Interrupted("stopped"), given)
     except Exception as error:  # noqa: BLE001 - the last resort: a message instead of a traceback
         defect = Defect(
             f"a defect in mstr-loader: {type(error).__name__}: {error}",
             hint="--debug shows the traceback, which belongs into a bug report",
         )
-        code = _report(defect, as_json="--json" in given, debug=debug)
+        code = _report(defect, given)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -157,19 +156,30 @@ def _occupy_standard_files() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
-def _report(error: LoaderError, *, as_json: bool, debug: bool) -> int:
+def _report(error: LoaderError, given: Sequence[str]) -> int:
     """Prints an error that came before there was a result."""
-    if debug:
+    if "--debug" in given:
         traceback.print_exc()
     with listened_to():
-        if as_json:
-            print(json.dumps(_failed(error)), flush=True)
+        if "--json" in given:
+            print(json.dumps(_failed(error, given)), flush=True)
         else:
             print_error(error)
     return error.exit_code
 
 
-def _failed(error: LoaderError) -> dict[str, Any]:
+def _failed(error: LoaderError, given: Sequence[str]) -> dict[str, Any]:
+    """Returns the object of a command that came to no result.
+
+    A command whose object is not that of a load has a function ``failed`` beside it, which makes it
+    of the error and of the command's own arguments.
+    """
+    # Where the import itself has failed, so has whatever the module would say.
+    module = sys.modules.get(f"loader.cli.{given[0]}") if given else None
+    own = getattr(module, "failed", None)
+    if own is not None:
+        found: dict[str, Any] = own(error, given[1:])
+        return found
     from loader.job import Result, status_of  # noqa: PLC0415 - slow to import, needed only here
 
     return Result(status=status_of(error), error=error).as_dict()

@@ -6,7 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import loader
 from tests.cli.fixtures import *  # noqa: F403 - what it exports are fixtures
+from tests.cli.harness import PASSWORD, PROJECT, USER
 
 ROWS = 20_000
 
@@ -18,3 +20,8 @@ def file(tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(table, path)
     return path
+
+
+@pytest.fixture
+def connection(server):
+    return loader.Connection(server.url, username=USER, password=PASSWORD, project=PROJECT)

@@ -56,6 +56,8 @@ def run(setting: Setting = COLUMNS, rate: float = 1000.0, *, repeat: int = 1, **
         began=0.0,
         **{
             "rows": round(rate),
+            "chunks": 100,
+            "json_bytes": 100 * MB,
             "upload_seconds": 1.0,
             "rows_per_second": rate,
             "stages": {"seconds": 1.0, "server": 0.75, "reading": 0.25, "encoders": 2},

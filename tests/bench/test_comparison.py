@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loader.bench.comparison import compare
+from loader.bench.comparison import compare, failed_comparison
 from loader.bench.grid import all_settings
 from loader.bench.intervals import Verdict
 from loader.errors import UsageError
@@ -31,6 +31,12 @@ def test_a_sweep_does_not_differ_from_itself():
     assert found.differences == ()
     assert found.overall.verdict is Verdict.NO_DIFFERENCE
     assert {each.ratio.verdict for each in found.settings} == {Verdict.NO_DIFFERENCE}
+
+
+def test_one_sweep_twice_is_known_as_that():
+    one, other = records(noisy(1)), records(noisy(1), sweep="other")
+    assert compare(one, one).same_sweep
+    assert not compare(one, other).same_sweep
 
 
 def test_noise_is_no_difference():
@@ -105,7 +111,7 @@ def test_what_else_differs_is_named():
         "compiled encoder": ("yes", "no"),
         "memory": ("32 GB", "16 GB"),
         "round trip": ("4.0 ms", "20.0 ms"),
-        "--memory": ("1000000000", "2000000000"),
+        "--memory": ("1GB", "2GB"),
         "--limit": ("none", "7"),
     }
 
@@ -119,7 +125,12 @@ def test_round_trips_that_are_alike_are_no_difference(one, other):
 
 def test_the_json_form():
     found = compare(records(noisy(1)), records(noisy(2))).as_dict()
-    assert list(found) == ["differences", "overall", "settings", "only_a", "only_b", "error"]
+    assert list(found) == [
+        *("same_sweep", "differences", "overall", "settings", "only_a", "only_b", "error")
+    ]
+    failed = failed_comparison(UsageError("no", hint="yes"))
+    assert list(failed) == list(found)
+    assert failed["error"]["message"] == "no"
     assert list(found["settings"][0]) == [
         *("orientation", "chunk_size", "concurrency", "a", "b", "runs_a", "runs_b"),
         *("ratio", "low", "high", "verdict"),

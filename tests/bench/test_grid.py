@@ -87,7 +87,16 @@ def test_sizes_that_give_the_same_chunks_are_one():
     # 60 MB: several chunks of 25 MB, and one of anything larger.
     grid = choose(SETTINGS, PLENTY, [60 * MB])
     assert {one.chunk_size // MB for one in grid.settings} == {25, 50}
-    assert [one.concurrency for one in grid.settings if one.chunk_size == 50 * MB] == [1, 2]
+    assert [one.concurrency for one in grid.settings if one.chunk_size == 50 * MB] == [1]
+
+
+def test_a_single_chunk_has_one_put_though_it_is_larger_than_wanted():
+    # Less than 150 MB is never cut into chunks of 100 MB.
+    one = all_settings(("column",), (100 * MB,), (1, 2))
+    assert choose(one, PLENTY, [99 * MB]).settings == one[:1]
+    assert choose(one, PLENTY, [140 * MB]).settings == one[:1]
+    assert choose(one, PLENTY, [99 * MB, 99 * MB]).settings == one
+    assert choose(one, PLENTY, [160 * MB]).settings == one
 
 
 def test_tables_are_sent_at_once():

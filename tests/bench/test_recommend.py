@@ -104,6 +104,74 @@ def test_more_puts_are_suggested_where_the_most_were_the_fastest():
     assert "--concurrency 8,16" not in recommend(sweep(rates)).reason
 
 
+def test_more_puts_are_not_suggested_by_noise():
+    # 12 % apart, and runs of one setting differ as much.
+    rates = {column(100, 4): [80, 100, 121], column(100, 8): [92, 112, 135]}
+    found = recommend(sweep(rates))
+    assert found.setting == column(100, 8)
+    assert "try more" not in found.reason
+    # And of one run each nobody knows.
+    assert "try more" not in recommend(sweep({column(1, 4): [100], column(1, 8): [112]})).reason
+    rates = {column(100, 4): steady(100), column(100, 8): steady(112)}
+    assert "12 % faster than fewer: try more" in recommend(sweep(rates)).reason
+    rates = {column(100, 4): steady(100), column(100, 8): steady(104)}
+    assert "4 % faster than fewer: try more" in recommend(sweep(rates)).reason
+
+
+ALL = all_settings(("column", "row"), (25 * MB, 200 * MB), (1, 8))
+
+
+def test_a_single_chunk_says_nothing_about_sizes_and_puts():
+    runs = [run(one, 100, chunks=1, json_bytes=2 * MB) for one in ALL[:1]]
+    found = recommend(runs, settings=ALL, limit=20_000).reason
+    # 4 chunks of 200 MB for each of 8 PUTs are 6.4 GB, of which 20,000 rows are 2 MB.
+    assert "in a single chunk, which says nothing about chunk size or PUTs at once" in found
+    assert (
+        "--limit 64000000 would, if there are so many rows: 4 chunks of 200 MB for each of" in found
+    )
+    found = recommend(runs, settings=ALL).reason
+    assert "more data would, or smaller chunks: 4 chunks of 200 MB for each of 8 PUTs are" in found
+    assert "are 6.4 GB of JSON, and these runs had 2 MB." in found
+
+
+def test_fewer_chunks_than_puts_say_nothing_about_so_many():
+    runs = [run(one, 100, chunks=3, json_bytes=70 * MB) for one in ALL if one.concurrency == 1]
+    found = recommend(runs, settings=ALL, limit=7).reason
+    assert "in 3 chunks, which says nothing about 8 PUTs at once; --limit 640 would" in found
+    assert "says nothing about chunk size" not in found
+    runs = [run(one, 100, chunks=8) for one in ALL]
+    assert "says nothing" not in recommend(runs, settings=ALL, limit=7).reason
+
+
+def test_settings_that_sent_the_same_are_one_however_fast_they_were():
+    rates = {column(25, 1): 100.0, column(25, 8): 150.0, column(200, 8): 130.0}
+    runs = [run(one, rate, chunks=1) for one, rate in rates.items()]
+    found = recommend(runs)
+    assert found.setting == column(25, 1)
+    assert found.rows_per_second == 130
+    assert "the cheapest of 3 settings that all send the same" in found.reason
+    # Two chunks: 8 PUTs at once are never more than 2, but 1 is less.
+    runs = [run(column(25, puts), rate, chunks=2) for puts, rate in {1: 80, 2: 99, 8: 120}.items()]
+    found = recommend(runs)
+    assert found.setting == column(25, 2)
+    assert "was the fastest setting" in found.reason
+    assert "without a failed run" in recommend([*runs[:1], failed(column(25, 8))]).reason
+
+
+def test_the_limit_that_is_named_is_enough():
+    (found,) = [recommend([run(ALL[0], chunks=1, json_bytes=3 * MB)], settings=ALL, limit=1000)]
+    limit = int(found.reason.partition("--limit ")[2].split()[0])
+    assert 6400 * MB <= limit * 3000 <= 6400 * MB * 1.1
+
+
+def test_a_single_setting_is_not_called_the_fastest():
+    found = recommend([run()]).reason
+    assert "was the only setting tried" in found
+    assert "fastest" not in found
+    other = failed(column(25, 1))
+    assert "the only setting without a failed run" in recommend([run(), other]).reason
+
+
 def test_it_says_what_limits():
     runs = [run(stages={"server": 0.9, "reading": 0.1})]
     assert "the server and the network 90 % of the time" in recommend(runs).reason

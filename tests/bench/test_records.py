@@ -116,6 +116,44 @@ def test_other_files_are_refused_in_words(tmp_path, text):
     assert "bench --out" in refused.value.hint
 
 
+@pytest.mark.parametrize(
+    "rate", ["Infinity", "-Infinity", "NaN", "1e999", "1e308", "1e-320", "-1.0", "1e20000"]
+)
+def test_figures_that_no_run_has_are_refused_in_words(tmp_path, rate):
+    path = tmp_path / "a.jsonl"
+    line = to_line(run()).replace('"rows_per_second": 1000.0', f'"rows_per_second": {rate}')
+    path.write_text(to_line(ENVIRONMENT) + line)
+    assert rate in path.read_text()
+    with pytest.raises(UsageError, match="line 2 is no record of a sweep"):
+        read_records(path)
+
+
+@pytest.mark.parametrize("name", ["chunk_size", "json_bytes", "repeat"])
+@pytest.mark.parametrize("number", ["-1", "1" + "0" * 400])
+def test_whole_numbers_that_no_run_has_are_refused_in_words(tmp_path, name, number):
+    path = tmp_path / "a.jsonl"
+    made = json.loads(to_line(run()))
+    line = json.dumps({**made, name: "here"}).replace('"here"', number)
+    path.write_text(to_line(ENVIRONMENT) + line + "\n")
+    with pytest.raises(UsageError, match="line 2 is no record of a sweep"):
+        read_records(path)
+
+
+def test_memory_that_no_host_has_is_refused_in_words(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(to_line(replace(ENVIRONMENT, memory=10**400)))
+    with pytest.raises(UsageError, match="line 1 is no record of a sweep: its memory"):
+        read_records(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"kind": ' * 100_000])
+def test_what_is_nested_too_deeply_is_refused_in_words(tmp_path, text):
+    path = tmp_path / "a.jsonl"
+    path.write_text(text + "\n")
+    with pytest.raises(UsageError, match="line 1 is no record of a sweep"):
+        read_records(path)
+
+
 def test_a_damaged_line_in_the_middle_is_named(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(to_line(ENVIRONMENT) + "{\n" + to_line(run()))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shlex
 import signal
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -18,56 +16,19 @@ from loader.bench import Stopper, read_records
 from loader.bench.records import Setting
 from loader.errors import SourceError, UsageError
 from tests.bench.conftest import ROWS
+from tests.bench.sweeps import (
+    KB,
+    Watch,
+    left_nothing,
+    left_nothing_but_logins,
+    runs_under_way,
+    small,
+    target,
+)
 from tests.cli.harness import PASSWORD, PROJECT, USER
 from tests.cli.processes import ended, until
 
 pytestmark = pytest.mark.slow
-
-KB = 1000
-
-
-def target(server):
-    return ("--url", server.url, "--username", USER, "--project", PROJECT)
-
-
-def small(file, server, *more):
-    """A sweep of two settings."""
-    return (
-        *("bench", file, *target(server), "--orientation", "column"),
-        *("--chunk-size", "100kB", "--concurrency", "1,2", "--repeat", "1", *more),
-    )
-
-
-@pytest.fixture
-def connection(server):
-    return loader.Connection(server.url, username=USER, password=PASSWORD, project=PROJECT)
-
-
-class Watch:
-    """Notes what it is told."""
-
-    def __init__(self, begins=lambda: None):
-        self._begins = begins
-        self.notes, self.runs, self.beats, self.begun = [], [], [], []
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def begins(self, setting, *, number, left):
-        self.begun.append((number, setting, left))
-        self._begins()
-
-    def beat(self, beat):
-        self.beats.append(beat)
-
-    def ends(self, run, *, left, seconds_left):
-        self.runs.append(run)
-
-
-def left_nothing(server):
-    assert server.datasets == {}
-    server.left_nothing()
-
 
 # -- what is measured ------------------------------------------------------------------------------
 
@@ -122,7 +83,7 @@ def test_the_recommended_command_loads(command, server, file):
     assert "ROWS/S" in table
     line = next(line for line in told.splitlines() if line.startswith("mstr-loader push"))
     words = shlex.split(line)
-    assert words[-6:-2] == ["--orientation", "column", "--chunk-size", "100000"]
+    assert words[-6:-2] == ["--orientation", "column", "--chunk-size", "100kB"]
     assert "--limit" not in words
     assert words[words.index("--type") :][:2] == ["--type", "v=DOUBLE"]
     command(*words[1:], "--json").succeeded()
@@ -202,7 +163,8 @@ def test_the_python_api(connection, server, file):
 
 
 def test_a_setting_that_the_server_refuses_is_told_and_the_others_go_on(command, serve, file):
-    server = serve(parallel=False)
+    # Slow enough that two PUTs at once do meet.
+    server = serve(parallel=False, latency=0.1)
     found = command(*small(file, server, "--repeat", "2", "--json")).succeeded()
     left_nothing(server)
     assert [one["concurrency"] for one in found.json["settings"]] == [1]
@@ -334,25 +296,6 @@ def test_a_run_whose_process_is_killed_is_one_failed_run(connection, server, fil
     assert good.error is None
 
 
-def left_nothing_but_logins(server):
-    """Those of killed processes time out."""
-    assert server.datasets == {}
-    assert server.sessions == 0
-
-
-def runs_under_way():
-    """The processes of runs that this process has started."""
-    pid = os.getpid()
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(one) for one in found if b"loader.bench.run" in command_line(one)]
-
-
-def command_line(pid):
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
-
-
 # -- the time budget -------------------------------------------------------------------------------
 
 
@@ -387,9 +330,10 @@ def test_a_budget_ends_a_run_that_takes_far_longer_than_expected(serve, file):
 
     async def wait(request):
         if request.method == "PUT" and len(watch.begun) > 1:
-            now[0] += 1000
+            now[0] = 1000.0
 
-    server = serve(fault=wait)
+    # The run is still among its PUTs when the clock is looked at again.
+    server = serve(fault=wait, latency=0.3)
     watch = Watch()
     with pytest.raises(UsageError, match="before anything was measured") as failed:
         loader.sweep(

@@ -11,7 +11,7 @@ from loader.bench.report.content import Alert, Cell, Column, Page, Section, Tabl
 from loader.bench.report.facts import host_facts
 from loader.bench.report.figures import Chart, axis, bars, hover, layout
 from loader.bench.report.stages import WAITS
-from loader.bench.report.timeline import put_times, shown, timeline
+from loader.bench.report.timeline import READING, put_times, shown, timeline
 from loader.bench.report.words import (
     count,
     day,
@@ -213,8 +213,7 @@ def _of_chunks(result: Result, chunks: list[ChunkTimes]) -> list[Section]:
         Section(
             "timeline-of-chunks",
             "Timeline of chunks",
-            f"Reading and encoding overlap, and so do PUTs.{part} Drag to look closer, "
-            "double-click to go back.",
+            f"Reading and encoding overlap, and so do PUTs.{part} {READING}",
             charts=(timeline(chunks),),
         ),
         Section(
@@ -236,7 +235,7 @@ def _facts(result: Result, facts: LoadFacts) -> list[tuple[str, str]]:
         ("Job", result.job or "none"),
         *host_facts(facts.host),
         ("Sources", ", ".join(facts.sources)),
-        *((option(name), value(thing)) for name, thing in facts.settings.items()),
+        *((option(name), value(name, thing)) for name, thing in facts.settings.items()),
     ]
 
 

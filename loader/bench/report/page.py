@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from importlib import resources
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from loader.bench.report.content import Page
 from loader.bench.report.words import clean
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 __all__ = ["render"]
 
@@ -36,6 +40,7 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
         finalize=_finalised,
     )
+    environment.filters["whole"] = _whole
     scripts = [get_plotlyjs(), _text("page.js")]
     return environment.from_string(_text("page.html")).render(
         page=page,
@@ -59,6 +64,20 @@ def _digest(script: str) -> str:
 def _finalised(value: Any) -> Any:
     # Markup is a str too, and none of ours has such characters: what is cleaned must be text.
     return clean(value) if type(value) is str else value
+
+
+_OPTION: Final = re.compile(r"(--[a-z]+(?:-[a-z]+)*)")
+
+
+def _whole(text: str) -> Markup:
+    """Returns a text whose options are not broken over two lines: browsers do that at hyphens."""
+    from markupsafe import Markup  # noqa: PLC0415 - as above
+
+    parts = _OPTION.split(clean(text))
+    return Markup().join(
+        Markup('<span class="option">{}</span>').format(part) if place % 2 else part
+        for place, part in enumerate(parts)
+    )
 
 
 def _json(value: Any) -> str:

@@ -16,7 +16,7 @@ from loader.bench.report.content import (
 from loader.bench.report.facts import host_facts
 from loader.bench.report.summary import Measured, Summary, summarise
 from loader.bench.report.sweep_charts import heat_maps, latencies, stages, throughputs
-from loader.bench.report.timeline import shown, timeline
+from loader.bench.report.timeline import READING, shown, timeline
 from loader.bench.report.words import (
     chunk_size,
     count,
@@ -83,7 +83,11 @@ def _tiles(records: Records, summary: Summary) -> list[Tile]:
     rates = [run.json_rate for run in best.runs]
     over = f"median of {len(rates)} runs, {spread(min(rates), max(rates))}"
     tiles = [
-        Tile("Fastest setting", rows_rate(best.rows_per_second), in_words(best.setting)),
+        Tile(
+            "Fastest setting" if len(ranked) > 1 else "The only setting tried",
+            rows_rate(best.rows_per_second),
+            in_words(best.setting),
+        ),
         Tile("JSON accepted", rate(best.json_rate), over if len(rates) > 1 else ""),
     ]
     if len(ranked) > 1 and slowest.rows_per_second:
@@ -205,8 +209,7 @@ def _timeline(summary: Summary) -> list[Section]:
             "timeline-of-chunks",
             "Timeline of the fastest run",
             f"Run {run.number}: {in_words(run.setting)}, "
-            f"{rows_rate(run.rows_per_second)}.{part} Drag to look "
-            "closer, double-click to go back.",
+            f"{rows_rate(run.rows_per_second)}.{part} {READING}",
             charts=(timeline(chunks),),
         )
     ]
@@ -232,7 +235,7 @@ def _facts(environment: Environment) -> list[tuple[str, str]]:
         for table in environment.tables
     ]
     return facts + [
-        (option(name), duration(thing) if name == "time_budget" and thing else value(thing))
+        (option(name), value(name, thing))
         for name, thing in environment.settings.items()
         if thing is not None
     ]

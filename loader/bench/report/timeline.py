@@ -10,10 +10,17 @@ from loader.bench.report.words import duration, figure_text
 from loader.job.timing import ChunkTimes, Latencies, Span
 from loader.units import size
 
-__all__ = ["MOST_ROWS", "put_times", "shown", "timeline"]
+__all__ = ["MOST_ROWS", "READING", "put_times", "shown", "timeline"]
 
 MOST_ROWS: Final = 500
 """More bars than that are slow to draw, and thinner than a pixel."""
+
+READING: Final = (
+    "Reading and encoding are drawn from a chunk's first row to its last, waits included: while "
+    "the server is behind, they are long though nobody works. Drag to look closer, double-click to "
+    "go back."
+)
+"""How to read the chart."""
 
 _VIEW_ROWS: Final = 50
 _LONGEST_NAME: Final = 18
@@ -56,8 +63,14 @@ def timeline(chunks: Sequence[ChunkTimes]) -> Chart:
     once = [(label, chunk) for label, chunk in rows if chunk.attempts <= 1]
     # Reading and encoding overlap: each has half the height of a row, and a PUT all of it.
     data = [
-        _bars("reading", "@read", rows, [one.read for one in chunks], (-0.4, 0.4)),
-        _bars("encoding", "@encode", rows, [one.encode for one in chunks], (0.0, 0.4)),
+        _bars("read (span)", "@read", rows, [one.read for one in chunks], (-0.4, 0.4)),
+        _bars(
+            "encode (span)",
+            "@encode",
+            rows,
+            [one.encode for one in chunks],
+            (0.0, 0.4),
+        ),
         _bars(
             "waiting for its turn",
             "@wait",
@@ -87,7 +100,8 @@ def timeline(chunks: Sequence[ChunkTimes]) -> Chart:
                 dragmode="zoom",
             ),
         },
-        "One row for each chunk, from reading its first row to the server's acceptance",
+        "One row for each chunk, from reading its first row to the server's acceptance; spans of "
+        "reading and encoding include waits",
         "Timeline of chunks: for each of them when it was read, encoded, sent and accepted.",
         _views(chunks, labels, end),
     )
@@ -167,8 +181,8 @@ def _of_chunk(chunk: ChunkTimes) -> str:
         [
             f"<b>{figure_text(chunk.table)}, chunk {chunk.index}</b>",
             f"{chunk.rows:,} rows, {size(chunk.json_bytes)} of JSON",
-            f"reading {_when(chunk.read)}",
-            f"encoding {_when(chunk.encode)}",
+            f"read, waits included: {_when(chunk.read)}",
+            f"encoded, waits included: {_when(chunk.encode)}",
             f"PUT {_when(chunk.put)}{attempts}",
         ]
     )

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from loader.bench.records import Setting
-from loader.units import MB, size
+from loader.bench.records import SIZES, Setting
+from loader.units import MB, exact_size, size
 
 __all__ = [
     "chunk_size",
@@ -124,15 +124,27 @@ def in_words(setting: Setting) -> str:
     )
 
 
-def value(thing: Any) -> str:
-    """Returns the value of a setting for a list of facts."""
+def value(name: str, thing: Any) -> str:
+    """Returns the value of a setting for a list of facts, as the command line takes it."""
+    if name in SIZES and isinstance(thing, int):
+        return exact_size(thing)
+    if name == "time_budget" and isinstance(thing, int | float):
+        return _typed_duration(thing)
     if thing is None or thing == "":
         return "not given"
     if isinstance(thing, bool):
         return "yes" if thing else "no"
     if isinstance(thing, list | tuple):
-        return ", ".join(value(item) for item in thing)
+        return ", ".join(value(name, item) for item in thing)
     return str(thing)
+
+
+def _typed_duration(seconds: float) -> str:
+    """Returns ``30m``; what is no whole number of minutes or hours in seconds."""
+    for unit, length in (("h", _HOUR), ("m", _MINUTE)):
+        if seconds and seconds % length == 0:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:g}s"
 
 
 def host_of(url: str) -> str:

@@ -212,3 +212,16 @@ def small(**changes) -> Records:
     return samples.sweep(
         orientations=("column",), sizes=(50, 100), concurrencies=(1, 4), repeats=2, **changes
     )
+
+
+@pytest.mark.parametrize("width", [390, 700, 1280])
+def test_no_option_is_broken_over_two_lines(open_page, width):
+    reason = " ".join(f"{'x' * length} --concurrency 8,16" for length in range(1, 40))
+    records = replace(samples.sweep(), recommendation=samples.recommendation(reason=reason))
+    opened = open_page(write_report, records, width=width)
+    lines = opened.value(
+        "[...document.querySelectorAll('.option')].map(one => one.getClientRects().length)"
+    )
+    assert len(lines) > 40
+    assert set(lines) == {1}
+    assert opened.value("document.documentElement.scrollWidth") == width

@@ -19,9 +19,11 @@ from loader.bench.report import check_report, write_load_report, write_report
 from loader.bench.report.load import load_page
 from loader.bench.report.page import render
 from loader.bench.report.sweep import sweep_page
-from loader.bench.report.words import duration, figure_text, host_of, rows_rate
+from loader.bench.report.words import duration, figure_text, host_of, rows_rate, value
+from loader.cli.values import parse_size
 from loader.errors import UsageError
 from loader.job import Result, Status
+from loader.units import exact_size
 from tests.bench.report import samples
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -219,6 +221,46 @@ def test_without_the_extra_it_is_named(tmp_path, monkeypatch, missing):
     with pytest.raises(UsageError, match=missing) as raised:
         check_report(tmp_path / "r.html")
     assert raised.value.hint == "pip install 'mstr-loader[report]'"
+
+
+def test_options_are_not_broken_over_lines_and_text_stays_text():
+    why = "try more, such as --concurrency 8,16 <b> --memory"
+    page = sweep_page(replace(samples.sweep(), recommendation=samples.recommendation(reason=why)))
+    text = render(page)
+    assert (
+        'such as <span class="option">--concurrency</span> 8,16 &lt;b&gt; '
+        '<span class="option">--memory</span>'
+    ) in text
+    assert "<b>" not in text.split("</main>")[0].split("<main")[1].split("<script")[0]
+
+
+def test_settings_are_printed_as_they_are_typed():
+    settings = {"memory": 10**9, "max_rate": 2_500_000, "time_budget": 1800.0, "limit": 10**6}
+    facts = dict(sweep_page(samples.sweep(settings=settings)).sections[-3].facts)
+    assert facts["--memory"] == "1GB"
+    assert facts["--max-rate"] == "2500kB"
+    assert facts["--time-budget"] == "30m"
+    assert facts["--limit"] == "1000000"
+    assert [value("time_budget", seconds) for seconds in (90.0, 7200.0)] == ["90s", "2h"]
+    assert [exact_size(count) for count in (1, 10**5, 67_108_864, 10**12)] == [
+        *("1", "100kB", "67108864", "1TB")
+    ]
+    # Every one of them means the same when it is typed again.
+    for count in (1, 10**5, 67_108_864, 10**12):
+        assert parse_size("--memory", exact_size(count)) == count
+
+
+def test_spans_of_the_timeline_are_called_that():
+    for page in (sweep_page(samples.sweep()), load_page(samples.load_result(), samples.facts())):
+        (section,) = [one for one in page.sections if one.name == "timeline-of-chunks"]
+        assert "from a chunk's first row to its last, waits included" in section.lead
+        names = [trace.get("name") for trace in section.charts[0].figure["data"]]
+        assert names[:2] == ["read (span)", "encode (span)"]
+
+
+def test_a_single_setting_is_not_the_fastest():
+    one = Records(samples.environment(), runs=(samples.one_run(),))
+    assert sweep_page(one).tiles[0].title == "The only setting tried"
 
 
 def test_figures_in_words():

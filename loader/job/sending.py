@@ -77,6 +77,8 @@ class Sending:
             del item
 
     async def _next(self) -> tuple[int, Chunk] | None:
+        if not self._chunks.empty():
+            return self._chunks.get_nowait()
         with self._slots.idle():
             return await self._chunks.get()
 

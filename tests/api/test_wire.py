@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 import traceback
 import tracemalloc
 
-import aiohttp
 import orjson
 import pytest
 from aiohttp import web
@@ -498,40 +496,27 @@ async def _sink(reader, writer):
         writer.write(OK)
 
 
-async def longest_stall(send):
-    """Returns for how long the event loop did not turn, at worst, while something was sent.
+async def test_the_event_loop_turns_between_slices(library):
+    turn = 0
+    slices = []
 
-    The best of some attempts: a shared machine may take the processor away at any time.
-    """
-    best = float("inf")
-    for _ in range(3):
-        sending = asyncio.create_task(send())
-        longest = 0.0
-        while not sending.done():
-            before = time.perf_counter()
+    async def turning():
+        nonlocal turn
+        while True:
+            turn += 1
             await asyncio.sleep(0)
-            longest = max(longest, time.perf_counter() - before)
-        await sending
-        best = min(best, longest)
-    return best
 
+    async def on_slice(count):
+        slices.append((turn, count))
 
-@pytest.mark.slow
-async def test_sending_100_mb_keeps_the_event_loop_turning(library):
     url = await library.serve_raw(_sink)
-    data = library.text(100_000_000)
-    whole = b"".join(data)
-
-    async def send_whole():
-        async with session.put(url, data=whole) as answer:
-            assert answer.status == 200
-
-    async with library.client(url) as client, aiohttp.ClientSession() as session:
-        sliced = await longest_stall(lambda: put(client, data))
-        with pytest.warns(ResourceWarning, match="might lock the event loop"):
-            in_one_piece = await longest_stall(send_whole)
-    # The pieces have a hundredth of the bytes.
-    assert sliced < in_one_piece / 4
+    async with library.client(url) as client:
+        clock = asyncio.create_task(turning())
+        await put(client, library.text(30 * MIB), on_slice=on_slice)
+        clock.cancel()
+    assert len(slices) >= 30
+    assert len({when for when, _ in slices}) == len(slices)
+    assert max(count for _, count in slices) <= 2 * MIB
 
 
 @pytest.mark.slow

@@ -128,7 +128,6 @@ def test_a_put_that_fails_and_may_not_tomorrow(  # noqa: PLR0917 - fixtures and 
     assert 0 < result["chunks"] <= len(server.chunks) - existing
     assert result["rows"] < 30_000
     assert result["wire_bytes"] > 0
-    assert result["seconds"] < 10
     assert len(server.called("POST", "/publish")) == existing
     assert server.sql("SELECT * FROM t.t") == ([("old", 1)] if existing else [])
     if kind == "session_expired":
@@ -171,7 +170,6 @@ def test_a_put_that_is_refused(  # noqa: PLR0917 - fixtures and cases
     assert 0 < result["chunks"] <= len(server.chunks) - existing
     assert result["rows"] < 30_000
     assert result["wire_bytes"] > 0
-    assert result["seconds"] < 10
     assert len(server.called("POST", "/publish")) == existing
     if existing:
         assert server.sql("SELECT * FROM t.t") == [("old", 1)]
@@ -357,7 +355,6 @@ def test_a_server_that_dies_in_mid_load(push, command, server, file):
     assert fault.seen >= 2
     left = Left.by(outcome, server)
     assert outcome.error["kind"] == "unreachable"
-    assert outcome.json["seconds"] < 10
     assert not [one for one in outcome.json["warnings"] if one.startswith("could not")]
     assert left.accepted == 1
 

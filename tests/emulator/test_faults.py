@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 import pytest
 
+from loader.emulator import server
 from tests.emulator.harness import ManualClock, chunk, encoded, until
 from tests.emulator.test_uploads import ROW, table1
 
@@ -329,14 +330,13 @@ async def test_what_a_client_gave_up_may_be_stored_late(faulty):
     await until(lambda: indices(api) == [1])
 
 
-async def test_a_server_that_stops_ends_stalls(emulate):
+async def test_a_server_that_stops_ends_stalls(emulate, monkeypatch):
+    monkeypatch.setattr(server, "_GRACE", 3600.0)  # what a call under way is left, otherwise
     api = await emulate(faults=("version:stall=before",))
     await api.login()
     call = asyncio.create_task(api.call("GET", "/status"))
     await until(lambda: fired(api) == [(1, 1)])
-    before = time.monotonic()
-    await api.listener.__aexit__()
-    assert time.monotonic() - before < 4  # calls under way would have 5 seconds
+    await asyncio.wait_for(api.listener.__aexit__(), 60)
     with pytest.raises(aiohttp.ClientError):
         await call
 

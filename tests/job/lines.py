@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -49,7 +50,15 @@ class Watched:
         self._source = source
         self.skips: list[int] = []
         self.read = 0
-        self.closed = False
+        self._left = threading.Event()
+
+    @property
+    def closed(self) -> bool:
+        return self._left.is_set()
+
+    async def left(self) -> None:
+        """Waits until it was closed."""
+        assert await asyncio.to_thread(self._left.wait, 60)
 
     def batches(
         self, batch_bytes: int, columns: Sequence[str] | None = None, skip: int = 0
@@ -62,7 +71,7 @@ class Watched:
                 yield batch
         finally:
             batches.close()
-            self.closed = True
+            self._left.set()
 
 
 class Run:

@@ -329,12 +329,10 @@ async def test_stopping_does_not_wait_for_a_pause(server, load_of):
 
     load = load_of(sleep=sleep, clock=real_time.monotonic)
     task = asyncio.create_task(load.run())
-    await asyncio.wait_for(reached.wait(), 20)
-    began = real_time.monotonic()
+    await asyncio.wait_for(reached.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await task
-    assert real_time.monotonic() - began < 5
+        await asyncio.wait_for(task, 60)  # the pause would take more than four minutes
     assert load.result.status is loader.Status.INTERRUPTED
     assert server.datasets == {}
     server.left_nothing()

@@ -9,7 +9,8 @@ import sys
 __all__ = ["collect_as_usual", "collect_seldom"]
 
 _USUAL = gc.get_threshold()
-_SELDOM = 50_000
+# More than all imports of a load make.
+_SELDOM = 200_000
 
 
 def collect_seldom() -> None:

@@ -98,6 +98,24 @@ def test_a_plan_collects_garbage_and_leaves_out_what_imports_made(start, tmp_pat
     assert outcome.out.splitlines()[-2:] == ["registered after True", "registered before True"]
 
 
+COUNTED = """
+import atexit, gc
+looks = []
+gc.callbacks.append(lambda phase, _: looks.append(gc.get_threshold()[0]))
+from loader.cli.main import main
+atexit.register(lambda: print("seldom", sum(one > 10_000 for one in looks), flush=True))
+main()
+"""
+
+
+@pytest.mark.slow
+def test_no_garbage_is_looked_for_before_the_work_begins(start, server, tmp_path):
+    file = write(tmp_path / "t.parquet", 100)
+    outcome = ended(start("push", file, *connection(server), program=("-c", COUNTED)))
+    assert outcome.code == 0, outcome
+    assert outcome.out.splitlines()[-1] == "seldom 0"
+
+
 def test_in_a_process_of_others_nothing_is_changed(command):
     frozen, threshold = gc.get_freeze_count(), gc.get_threshold()
     command("--version").succeeded()

@@ -47,6 +47,8 @@ from __future__ import annotations
 import enum
 from typing import Any, ClassVar
 
+from loader.plain import plain
+
 __all__ = [
     "AmbiguousDataset",
     "ApiError",
@@ -102,7 +104,8 @@ class LoaderError(Exception):
     Attributes:
         message: One sentence: what went wrong, where and why.
         hint: What to change, or None when nothing helps.
-        details: Machine-readable facts (file, row, column, table, chunk, …), printed by ``--json``.
+        details: Machine-readable facts (file, row, column, table, chunk, …), printed by ``--json``:
+            values as JSON has them, whatever they were given as.
         result: How far the load had come; set by ``loader.push``.
     """
 
@@ -116,11 +119,8 @@ class LoaderError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.details = {key: value for key, value in details.items() if value is not None}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Exception pickles by its positional arguments alone and would lose the rest.
-        return _rebuild, (type(self), self.message, self.hint, self.details)
+        # The name of a file may be a text that knows the way to it: open files, locks, secrets.
+        self.details = {key: plain(value) for key, value in details.items() if value is not None}
 
     def add(self, more: str) -> None:
         """Continues the message."""
@@ -130,12 +130,6 @@ class LoaderError(Exception):
     def as_dict(self) -> dict[str, Any]:
         """Returns the ``error`` object of a ``--json`` result."""
         return {**self.details, "kind": self.kind, "message": self.message, "hint": self.hint}
-
-
-def _rebuild(
-    cls: type[LoaderError], message: str, hint: str | None, details: dict[str, Any]
-) -> LoaderError:
-    return cls(message, hint=hint, **details)
 
 
 class UsageError(LoaderError):

@@ -31,7 +31,6 @@ from loader.bench.messages import (
     SessionOpened,
     Task,
 )
-from loader.bench.plain import plain
 from loader.bench.records import TIMELINE_LIMIT
 from loader.bench.scratch import Scratch, discard
 from loader.errors import Interrupted, LoaderError
@@ -147,9 +146,6 @@ async def run(task: Task, pipe: Pipe) -> None:
 
 def _ended(result: Result) -> Ended:
     latencies = result.latencies
-    if result.error is not None:
-        # What was found in a source may be of a kind that cannot be sent.
-        result.error.details = {key: plain(value) for key, value in result.error.details.items()}
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return Ended(
         error=result.error,

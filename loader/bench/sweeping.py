@@ -14,7 +14,6 @@ from loader.bench.grid import choose, warm_up_setting
 from loader.bench.keeping import Keeper
 from loader.bench.measured import grouped, measured
 from loader.bench.messages import Beat, Ended, Task
-from loader.bench.plain import plain
 from loader.bench.process import Died, follow
 from loader.bench.records import RecordFile, Run, Setting, Skipped
 from loader.bench.schedule import Planned, Schedule
@@ -26,6 +25,7 @@ from loader.job import LoadOptions, Prepared, Progress, Sources, interpret, prep
 from loader.job.prepare import share_out
 from loader.job.retry import Trouble, trouble_of
 from loader.job.settings import default_memory
+from loader.plain import plain
 from loader.planning import MemoryPlan
 
 __all__ = ["Sweep", "Watcher"]
@@ -293,7 +293,7 @@ class Sweep:
         error = ended if isinstance(ended, Died) else ended.error
         gone = error is not None and trouble_of(error) is Trouble.SERVER and not self._is_there()
         if not gone:
-            self._close_session()
+            self._clear_the_way(died=isinstance(ended, Died))
         if isinstance(error, Interrupted):
             took = f"stopped after {self._elapsed - began:.0f} s: the time budget was used up"
             self._note_skipped([Skipped.of(setting, planned.repeat or None, took)])
@@ -318,21 +318,31 @@ class Sweep:
             return False
         return True
 
-    def _close_session(self) -> None:
-        """Takes away the upload session that a run has left: its process may have been killed."""
+    def _clear_the_way(self, *, died: bool) -> None:
+        """Takes away what a run has left that keeps the next one out: it may have been killed.
+
+        That is the upload session; where the run died before it told of one, the dataset, since a
+        session may be open that nobody knows. The next run then makes another dataset.
+        """
         scratch = self._scratch
-        if scratch.session_id is None:
+        if scratch.session_id is not None:
+            left = f"upload session {scratch.session_id} that the run left open"
+            delete = close_session
+        elif died:
+            left, delete = f"dataset of the run that died, {scratch.name!r},", discard
+        else:
             return
         try:
-            stoppable(lambda: close_session(self._connection, scratch), self._stopper, 1)
+            stoppable(lambda: delete(self._connection, scratch), self._stopper, 1)
         except Interrupted:
             raise
         except LoaderError as error:
             # The next run may get on all the same, or says what is in its way.
-            self._watcher.note(
-                f"the upload session {scratch.session_id} that the run left open could not be "
-                f"deleted: {error.message}"
-            )
+            self._watcher.note(f"the {left} could not be deleted: {error.message}")
+        else:
+            if delete is discard:
+                # A server may list the old one for a while.
+                scratch.name = new_name()
 
     def _stop_if_wished(self, number: int) -> None:
         if self._stopper.wishes:

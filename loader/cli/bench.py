@@ -16,11 +16,13 @@ from typer.core import TyperCommand
 
 from loader.cli.connection import connect
 from loader.cli.garbage import collect_as_usual
+from loader.cli.load_options import Ordering, Window
+from loader.cli.model_options import ModelFlags
 from loader.cli.run_signals import STOP_SIGNALS
 from loader.cli.server_options import ServerFlags
 from loader.cli.source_options import SourceFlags, Sources
 from loader.cli.spread import spread
-from loader.cli.values import parse_count, parse_duration, parse_names, parse_pairs, parse_size
+from loader.cli.values import parse_count, parse_duration, parse_names, parse_size
 from loader.errors import EmptySource, LoaderError, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bench", "failed"]
 
-_SWEEP, _LOAD, _MODEL, _OUTPUT = "Sweep", "Load", "Model", "Output"
+_SWEEP, _LOAD, _OUTPUT = "Sweep", "Load", "Output"
 
 
 class _Command(TyperCommand):
@@ -129,50 +131,12 @@ class FixedFlags:
             rich_help_panel=_LOAD,
         ),
     ] = None
-    ordering: Annotated[
-        str,
-        typer.Option(
-            metavar="windowed|free|strict",
-            help="Which chunks may overtake others.",
-            rich_help_panel=_LOAD,
-        ),
-    ] = "windowed"
-    window: Annotated[
-        int | None,
-        typer.Option(
-            help="With windowed ordering: how many chunks may run ahead of the lowest one not "
-            "accepted; default: twice the concurrency.",
-            rich_help_panel=_LOAD,
-        ),
-    ] = None
+    ordering: Ordering = "windowed"
+    window: Window = None
     folder_id: Annotated[
         str | None,
         typer.Option(
             help="Folder of the scratch dataset; default: My Reports.", rich_help_panel=_LOAD
-        ),
-    ] = None
-    mapping: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="YAML file that says what the columns are.", rich_help_panel=_MODEL
-        ),
-    ] = None
-    attribute: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COL", help="A numeric column that is an attribute.", rich_help_panel=_MODEL
-        ),
-    ] = None
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COL", help="A column without numbers that is a metric.", rich_help_panel=_MODEL
-        ),
-    ] = None
-    column_type: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--type", metavar="COL=TYPE", help="Data type of a column.", rich_help_panel=_MODEL
         ),
     ] = None
 
@@ -185,13 +149,9 @@ class FixedFlags:
         memory = self.memory
         options: LoadOptions = {
             "memory": None if memory is None else parse_size("--memory", memory),
-            "ordering": self.ordering,  # type: ignore[typeddict-item] # checked by the callee
+            "ordering": self.ordering,
             "window": self.window,
             "folder_id": self.folder_id,
-            "mapping": self.mapping,
-            "attributes": self.attribute or [],
-            "metrics": self.metric or [],
-            "types": parse_pairs("--type", self.column_type or []),
         }
         return options
 
@@ -206,6 +166,7 @@ def sweep(
     source: SourceFlags,
     varied: SweepFlags,
     fixed: FixedFlags,
+    model: ModelFlags,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -250,7 +211,7 @@ def sweep(
 
     collect_as_usual()
     arguments = varied.options()
-    options: LoadOptions = {**source.options(), **fixed.options()}
+    options: LoadOptions = {**source.options(), **fixed.options(), **model.options()}
     if report is not None:
         from loader.bench.report import check_report  # noqa: PLC0415 - only --report needs it
 

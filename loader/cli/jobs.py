@@ -199,7 +199,7 @@ def _lines(record: JobRecord, job: JobSummary) -> Iterator[tuple[str, str]]:
     yield "state", _state(record)
     for source in description.sources:
         note = "" if source.whole else " (to be named again)"
-        yield "source", (f"{source.table}=" if source.table else "") + source.text + note
+        yield "source", f"{source}{note}"
     server = description.server
     yield "server", server.url + (f", user {server.username}" if server.username else "")
     if server.project:

@@ -13,9 +13,26 @@ from loader.cli.values import parse_count, parse_duration, parse_policies, parse
 if TYPE_CHECKING:
     from loader.job import LoadOptions
 
-__all__ = ["LoadFlags"]
+__all__ = ["LoadFlags", "Ordering", "Window"]
 
 _LOAD, _BAD_ROWS = "Load", "Bad rows"
+
+Ordering = Annotated[
+    Literal["windowed", "free", "strict"],
+    typer.Option(
+        help="Which chunks may overtake others; strict sends one at a time.",
+        rich_help_panel=_LOAD,
+    ),
+]
+
+Window = Annotated[
+    int | None,
+    typer.Option(
+        help="With windowed ordering: how many chunks may run ahead of the lowest one not "
+        "accepted; default: twice the concurrency.",
+        rich_help_panel=_LOAD,
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,21 +85,8 @@ class LoadFlags:
             rich_help_panel=_LOAD,
         ),
     ] = None
-    ordering: Annotated[
-        Literal["windowed", "free", "strict"],
-        typer.Option(
-            help="Which chunks may overtake others; strict sends one at a time.",
-            rich_help_panel=_LOAD,
-        ),
-    ] = "windowed"
-    window: Annotated[
-        int | None,
-        typer.Option(
-            help="With windowed ordering: how many chunks may run ahead of the lowest one not "
-            "accepted; default: twice the concurrency.",
-            rich_help_panel=_LOAD,
-        ),
-    ] = None
+    ordering: Ordering = "windowed"
+    window: Window = None
     retries: Annotated[
         int,
         typer.Option(

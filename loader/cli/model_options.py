@@ -1,4 +1,4 @@
-"""The options that say what the dataset is: its name, its columns, their types and roles."""
+"""The options that say what a dataset is: its name, its columns, their types and roles."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from loader.cli.values import parse_pairs
 if TYPE_CHECKING:
     from loader.job import LoadOptions
 
-__all__ = ["ModelFlags"]
+__all__ = ["DatasetFlags", "ModelFlags"]
 
 _MODEL = "Dataset and model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFlags:
-    """What the dataset is, as typed by the user."""
+class DatasetFlags:
+    """Which dataset it is, and whether its keys are looked at, as typed by the user."""
 
     dataset: Annotated[
         str | None,
@@ -30,6 +30,25 @@ class ModelFlags:
             rich_help_panel=_MODEL,
         ),
     ] = None
+    check_keys: Annotated[
+        bool,
+        typer.Option(
+            "--check-keys",
+            help="Look for rows with the same key (all attributes) before anything is sent.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = False
+
+    def options(self) -> LoadOptions:
+        """Returns the options of a load that the texts mean."""
+        options: LoadOptions = {"dataset": self.dataset, "check_keys": self.check_keys}
+        return options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFlags:
+    """What the columns are, as typed by the user."""
+
     mapping: Annotated[
         Path | None,
         typer.Option(
@@ -61,14 +80,6 @@ class ModelFlags:
             "--type", metavar="COL=TYPE", help="Data type of a column.", rich_help_panel=_MODEL
         ),
     ] = None
-    check_keys: Annotated[
-        bool,
-        typer.Option(
-            "--check-keys",
-            help="Look for rows with the same key (all attributes) before anything is sent.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = False
 
     def options(self) -> LoadOptions:
         """Returns the options of a load that the texts mean.
@@ -77,11 +88,9 @@ class ModelFlags:
             UsageError: A text means nothing.
         """
         options: LoadOptions = {
-            "dataset": self.dataset,
             "mapping": self.mapping,
             "attributes": self.attribute or [],
             "metrics": self.metric or [],
             "types": parse_pairs("--type", self.column_type or []),
-            "check_keys": self.check_keys,
         }
         return options

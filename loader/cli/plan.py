@@ -9,7 +9,7 @@ import typer
 
 from loader.cli.garbage import collect_as_usual
 from loader.cli.load_options import LoadFlags
-from loader.cli.model_options import ModelFlags
+from loader.cli.model_options import DatasetFlags, ModelFlags
 from loader.cli.source_options import SourceFlags, Sources
 from loader.cli.spread import spread
 
@@ -24,6 +24,7 @@ def plan(
     *,
     sources: Sources,
     source: SourceFlags,
+    dataset: DatasetFlags,
     model: ModelFlags,
     load: LoadFlags,
     preview: Annotated[
@@ -43,7 +44,12 @@ def plan(
     from loader.job import plan as plan_load  # noqa: PLC0415 - the same: pyarrow
 
     collect_as_usual()
-    options: LoadOptions = {**source.options(), **model.options(), **load.options()}
+    options: LoadOptions = {
+        **source.options(),
+        **dataset.options(),
+        **model.options(),
+        **load.options(),
+    }
     planned = plan_load(sources, preview=preview, **options)
     if write_mapping is not None:
         from loader.model import save_mapping  # noqa: PLC0415 - the same

@@ -228,7 +228,7 @@ def print_result(result: Result, *, as_json: bool) -> None:
     if result.error is not None:
         print_error(result.error)
         return
-    rate = result.json_bytes / result.seconds if result.seconds else 0.0
+    rate = result.own.json_bytes / result.seconds if result.seconds else 0.0
     print(
         f"{result.status}: {count(result.rows, 'row')} in {count(result.chunks, 'chunk')}, "
         f"{size(result.json_bytes)} of JSON in {result.seconds:.1f} s ({size(rate)}/s)"

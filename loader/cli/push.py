@@ -13,8 +13,8 @@ import typer
 
 from loader.cli.connection import connect
 from loader.cli.load_options import LoadFlags
-from loader.cli.model_options import ModelFlags
-from loader.cli.reporting import LoadReport, given
+from loader.cli.model_options import DatasetFlags, ModelFlags
+from loader.cli.reporting import LoadReport, ReportFile, given
 from loader.cli.server_options import ServerFlags
 from loader.cli.source_options import SourceFlags, Sources
 from loader.cli.spread import spread
@@ -129,6 +129,7 @@ def push(
     sources: Sources,
     server: ServerFlags,
     source: SourceFlags,
+    dataset: DatasetFlags,
     model: ModelFlags,
     target: PushFlags,
     load: LoadFlags,
@@ -138,15 +139,7 @@ def push(
             "--json", help="Print the result as one JSON object.", rich_help_panel=_OUTPUT
         ),
     ] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write what the load spent its time on, and the way of each chunk, as an HTML "
-            "page; an older file is replaced.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
+    report: ReportFile = None,
     debug: Annotated[
         bool,
         typer.Option(
@@ -161,6 +154,7 @@ def push(
 
     options: LoadOptions = {
         **source.options(),
+        **dataset.options(),
         **model.options(),
         **target.options(),
         **load.options(),
@@ -168,7 +162,7 @@ def push(
     wanted = (
         None
         if report is None
-        else LoadReport(report, sources, given(context, source, model, target, load))
+        else LoadReport(report, sources, given(context, source, dataset, model, target, load))
     )
     with _server(context, server) as (connection, stored):
         local = stored is not None

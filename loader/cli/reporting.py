@@ -1,4 +1,4 @@
-"""``push --report``: what a report needs beside the result, gathered before the load begins."""
+"""``--report``: what a report needs beside the result, gathered before the load begins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from loader.api import Connection
     from loader.job import Result
 
-__all__ = ["LoadReport", "given"]
+__all__ = ["LoadReport", "ReportFile", "given"]
+
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write what the load spent its time on, and the way of each chunk, as an HTML page; "
+        "an older file is replaced.",
+        rich_help_panel="Output",
+    ),
+]
 
 
 def given(context: typer.Context, *groups: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from loader.cli.recorded import recorded_server
+from loader.cli.reporting import LoadReport, ReportFile, given
 from loader.cli.server_options import ServerFlags
 from loader.cli.spread import spread
 from loader.cli.values import parse_count, parse_duration, parse_size
@@ -139,6 +140,7 @@ def resume(
             "--json", help="Print the result as one JSON object.", rich_help_panel=_OUTPUT
         ),
     ] = False,
+    report: ReportFile = None,
     debug: Annotated[
         bool,
         typer.Option(
@@ -169,12 +171,24 @@ def resume(
         # Before a password is asked for.
         raise in_use(path.stem, driver)
     options = rest.options()
+    sources = source or [str(one) for one in record.description.sources]
+    wanted = None if report is None else LoadReport(report, sources, given(context, rest))
     with recorded_server(context, server, record.description.server) as connection:
         result = run_load(
-            lambda progress: taken_up(path, connection, progress, sources=source, **options),
+            lambda progress: taken_up(
+                path,
+                connection,
+                progress,
+                sources=source,
+                timeline=wanted is not None,
+                **options,
+            ),
             as_json=as_json,
         )
+        reported = wanted is not None and wanted.write(result, connection)
         if debug and result.error is not None:
             traceback.print_exception(result.error)
         print_result(result, as_json=as_json)
+        if reported and not as_json:
+            print(f"report: {report}")
     return result.exit_code

@@ -233,11 +233,6 @@ class Pipeline:
         """
         return self._drain.open()
 
-    @property
-    def draining(self) -> bool:
-        """Whether ``drain`` was called: what fails from then on is not worth another attempt."""
-        return self._drain.is_open
-
     def _cuts_of(self, table: Table) -> TableCuts:
         return self._cuts.get(table.name, TableCuts(table.name))
 

@@ -16,7 +16,7 @@ from loader.errors import (
 )
 from loader.job.timing import ChunkTimes, Latencies, StageTimes
 
-__all__ = ["Result", "Status", "TableResult", "status_of"]
+__all__ = ["Amount", "Result", "Status", "TableResult", "status_of"]
 
 
 OUT_OF_RETRIES = 6
@@ -43,6 +43,15 @@ def status_of(error: LoaderError) -> Status:
     if isinstance(error, VerificationFailed):
         return Status.PUBLISHED
     return Status.UNKNOWN if isinstance(error, OutcomeUnknown) else Status.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much data: rows, the chunks they are in, and the decoded JSON of these."""
+
+    rows: int = 0
+    chunks: int = 0
+    json_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -88,6 +97,7 @@ class Result:
         dataset: The dataset's name.
         job: The journal's id of the load; None: it was not journalled.
         tables: Each table's share, in the order of loading.
+        earlier: What of that earlier processes of the job have uploaded; None: this is the first.
         wire_bytes: Bytes of PUT bodies handed to the network.
         seconds: Wall time of the whole load.
         retries: PUTs sent again.
@@ -108,6 +118,7 @@ class Result:
     dataset: str | None = None
     job: str | None = None
     tables: list[TableResult] = field(default_factory=list)
+    earlier: Amount | None = None
     wire_bytes: int = 0
     seconds: float = 0.0
     retries: int = 0
@@ -135,6 +146,16 @@ class Result:
     def json_bytes(self) -> int:
         """Decoded JSON accepted, all tables."""
         return sum(table.json_bytes for table in self.tables)
+
+    @property
+    def own(self) -> Amount:
+        """What of all that was accepted this process has uploaded itself."""
+        earlier = self.earlier or Amount()
+        return Amount(
+            self.rows - earlier.rows,
+            self.chunks - earlier.chunks,
+            self.json_bytes - earlier.json_bytes,
+        )
 
     @property
     def exit_code(self) -> int:

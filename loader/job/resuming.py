@@ -156,6 +156,7 @@ async def taken_up(
     progress: Progress,
     *,
     sources: Sequence[str] | None = None,
+    timeline: bool = False,
     **options: Unpack[ResumeOptions],
 ) -> AsyncIterator[Load]:
     """Gives a load that goes on with a job, and that no other process can drive meanwhile.
@@ -165,6 +166,7 @@ async def taken_up(
         connection: The server.
         progress: Shows how far it is.
         sources: The sources once more, where the journal left secrets out.
+        timeline: Whether ``Result.timeline`` tells of each chunk that is sent from now on.
         **options: See ``ResumeOptions``.
 
     Raises:
@@ -182,7 +184,9 @@ async def taken_up(
         earlier = Earlier.of(
             record, recut=options.get("chunk_size") is not None, unreadable=unreadable
         )
-        yield Load(prepared, connection, progress, journal=journal, earlier=earlier)
+        yield Load(
+            prepared, connection, progress, journal=journal, earlier=earlier, timeline=timeline
+        )
     except LoaderError as error:
         error.details.setdefault("job", path.stem)
         raise

@@ -22,7 +22,7 @@ from loader.job.pipeline import Pipeline
 from loader.job.prepare import Prepared, share_out
 from loader.job.progress import Phase, Progress
 from loader.job.rejects import Rejects
-from loader.job.result import Result, TableResult
+from loader.job.result import Amount, Result, TableResult
 from loader.job.sending import Send
 from loader.job.settings import LoadSettings, OnBadRow, Ordering, UpdatePolicy, Workflow
 from loader.job.timing import Timing
@@ -189,6 +189,7 @@ class Running:
                     self.progress.rows_accepted += cut.rows
                     self.progress.accepted_bytes += cut.json_bytes
                     self.progress.earlier_bytes += cut.json_bytes
+        self.result.earlier = Amount(self.result.rows, self.result.chunks, self.result.json_bytes)
         for table, rows in rejected.items():
             self.share(table).rejected = rows
         self._pumped = [
@@ -299,6 +300,8 @@ class Running:
         """
         for table in self.result.tables:
             table.rows = table.chunks = table.json_bytes = table.rejected = 0
+        if self.result.earlier is not None:
+            self.result.earlier = Amount()
         self.progress.start_over()
         for warning in self._pumped:
             self.result.warnings.remove(warning)

@@ -72,9 +72,8 @@ class SessionLoad:
         """Begins with what is done already, so that every end tells of the whole job."""
         if earlier.dataset is not None:
             self._result.dataset_id, self._result.dataset = earlier.dataset.id, earlier.dataset.name
-        if earlier.kept is not None:
-            rejected = earlier.rejected if earlier.is_uploaded else {}
-            self._running.count_earlier(earlier.kept.cuts, rejected)
+        rejected = earlier.rejected if earlier.kept and earlier.is_uploaded else {}
+        self._running.count_earlier(earlier.kept.cuts if earlier.kept else {}, rejected)
 
     @property
     def lost(self) -> str | None:

@@ -25,7 +25,7 @@ from tests.bench.sweeps import (
     small,
 )
 from tests.cli.harness import PASSWORD, PROJECT, USER
-from tests.cli.processes import ended
+from tests.cli.processes import HUNG_UP, ended, fired
 
 pytestmark = pytest.mark.slow
 
@@ -78,6 +78,34 @@ def test_a_run_killed_among_its_puts_keeps_nobody_out(connection, server, file, 
     assert set(server.called("POST", "/uploadSessions")) == {200}
     assert found.recommendation.setting == others[0].setting
     assert "failed were not compared: columns in chunks of 100 kB" in found.recommendation.reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "number"), [("create", 0), ("open-session", 0), ("open-session", 1)]
+)
+def test_a_run_killed_before_it_could_tell_what_it_opened(connection, server, file, rule, number):
+    """The server has done it, and the answer is on its way: nobody knows the id."""
+
+    def kill(beat):
+        if fired(server) == [1] and not killed:
+            killed.extend(runs_under_way())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+    killed = []
+    watch = Watch()
+    watch.beat = kill
+    server.emulator.inject(f"{rule}:nth={number + 1}:stall=after-store")
+    found = sweep(connection, file, watch, repeat=2)
+    assert len(killed) == 1
+    left_nothing_but_logins(server)
+    died = found.runs[number]
+    assert died.error.kind == "died"
+    others = [run for run in found.runs if run is not died]
+    assert others
+    assert [run.error for run in others] == [None] * len(others)
+    assert set(server.called("POST", "/uploadSessions")) - HUNG_UP == {200}
+    assert found.recommendation is not None
 
 
 def test_a_session_that_cannot_be_deleted_is_told(connection, server, file):

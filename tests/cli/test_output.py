@@ -16,8 +16,9 @@ import pytest
 from aiohttp import web
 
 import loader.job.publish
-from loader.cli.printers import Forecast, LinePrinter, expected_bytes
-from loader.job import Phase, Progress
+from loader.cli.printers import Forecast, LinePrinter, expected_bytes, print_result
+from loader.job import Phase, Progress, Result, Status, TableResult
+from loader.job.result import Amount
 from tests.cli.harness import PASSWORD, USER, connection
 
 PLANTED = "pl4nted-s3cret"
@@ -36,6 +37,17 @@ def test_the_result_in_words(command, server, file):
     assert first.startswith("published: 2 rows in 1 chunk, ")
     assert second == f"dataset: t ({server.datasets['t']})"
     assert "reading the source" in outcome.err
+
+
+def test_the_rate_of_a_resumed_load_is_of_what_it_sent_itself(capsys):
+    result = Result(
+        status=Status.PUBLISHED,
+        tables=[TableResult("t", rows=1000, chunks=10, json_bytes=1_000_000_000)],
+        earlier=Amount(rows=900, chunks=9, json_bytes=900_000_000),
+        seconds=10.0,
+    )
+    print_result(result, as_json=False)
+    assert "1,000 rows in 10 chunks, 1 GB of JSON in 10.0 s (10 MB/s)" in capsys.readouterr().out
 
 
 def test_an_error_in_words(command, server, file):

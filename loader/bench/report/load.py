@@ -62,10 +62,12 @@ _ENDS = {
 
 def load_page(result: Result, facts: LoadFacts) -> Page:
     """Returns the page of a load, however it ended."""
+    begun = "begun" if result.earlier is None else "resumed"
     return Page(
         kind="Load",
         title=f"{result.dataset or 'Load'} into {host_of(facts.server)}",
-        summary=f"{', '.join(facts.sources)}: {_ENDS[result.status]}, begun {day(facts.started)}.",
+        summary=f"{', '.join(facts.sources)}: {_ENDS[result.status]}, {begun} "
+        f"{day(facts.started)}.{_earlier(result)}",
         tiles=tuple(_tiles(result)),
         recommended=None,
         alerts=tuple(_alerts(result)),
@@ -73,18 +75,40 @@ def load_page(result: Result, facts: LoadFacts) -> Page:
     )
 
 
+def _earlier(result: Result) -> str:
+    """Returns what a report of a part has to say: the rest was another process's."""
+    earlier = result.earlier
+    if earlier is None:
+        return ""
+    if not earlier.chunks:
+        return " Nothing that earlier processes of the job had uploaded is counted here."
+    return (
+        f" Earlier processes of the job had uploaded {earlier.rows:,} of the rows, in "
+        f"{count(earlier.chunks, 'chunk')}: times, rates and charts are of the part that this one "
+        "did."
+    )
+
+
 def _tiles(result: Result) -> list[Tile]:
-    seconds = result.times.seconds
+    seconds, own = result.times.seconds, result.own
+    resumed = result.earlier is not None
+    by_it = f", {own.chunks:,} of them by this process" if resumed else ""
     tiles = [
-        Tile("Rows", f"{result.rows:,}", f"in {count(result.chunks, 'chunk')}"),
-        Tile("Whole load", duration(result.seconds), _ENDS[result.status]),
+        Tile("Rows", f"{result.rows:,}", f"in {count(result.chunks, 'chunk')}{by_it}"),
+        Tile(
+            "This process" if resumed else "Whole load",
+            duration(result.seconds),
+            _ENDS[result.status],
+        ),
     ]
-    if result.json_bytes and seconds:
+    if not seconds and result.times.publishing:
+        tiles.append(Tile("Publish", duration(result.times.publishing), "nothing was uploaded"))
+    if own.json_bytes and seconds:
         tiles += [
             Tile(
                 "Throughput of the upload",
-                rate(result.json_bytes / seconds),
-                f"of JSON, {rows_rate(result.rows / seconds)}",
+                rate(own.json_bytes / seconds),
+                f"of JSON, {rows_rate(own.rows / seconds)}",
             ),
             Tile(
                 "Over the network",
@@ -206,8 +230,8 @@ def _work(result: Result) -> list[tuple[str, str]]:
 
 
 def _of_chunks(result: Result, chunks: list[ChunkTimes]) -> list[Section]:
-    thinned = len(chunks) < result.chunks
-    part = f" {len(chunks)} of {result.chunks:,} chunks." if thinned else ""
+    sent = result.own.chunks
+    part = f" {len(chunks)} of {sent:,} chunks." if len(chunks) < sent else ""
     p50, p95, p99 = (duration(result.latencies.quantile(share)) for share in (0.5, 0.95, 0.99))
     return [
         Section(

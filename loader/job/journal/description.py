@@ -66,6 +66,10 @@ class NamedSource:
     table: str | None = None
     whole: bool = True
 
+    def __str__(self) -> str:
+        """Returns ``PATH`` or ``TABLE=PATH``."""
+        return f"{self.table}={self.text}" if self.table else self.text
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRecord:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 
+from tests.bench.report.pages import figures, shown
 from tests.cli.fixtures import *  # noqa: F403 - what it exports are fixtures
 from tests.cli.harness import PASSWORD, Push, connection
 
@@ -29,20 +29,6 @@ def file(tmp_path):
 @pytest.fixture
 def page(tmp_path):
     return tmp_path / "report.html"
-
-
-def figures(page) -> dict[str, dict]:
-    """The figures of a page by the names of their charts."""
-    found = re.findall(
-        r'<script type="application/json" data-figure="chart-([^"]*)">(.*?)</script>',
-        page.read_text("utf-8"),
-    )
-    return {name: json.loads(text) for name, text in found}
-
-
-def shown(page) -> str:
-    """What a page says, without its scripts."""
-    return page.read_text("utf-8").split("<footer>")[0]
 
 
 def test_a_load_leaves_its_page(push, file, page):

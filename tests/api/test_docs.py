@@ -9,6 +9,9 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 SHORT = {
     "C": "api/test_calls.py",
+    "L": "api/test_calls_login.py",
+    "D": "api/test_calls_datasets.py",
+    "U": "api/test_calls_upload.py",
     "W": "api/test_wire.py",
     "F": "api/test_failures.py",
     "P": "api/test_payload.py",

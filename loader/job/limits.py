@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from loader.job.tuner import Fixed, Tuner
 
@@ -86,6 +86,7 @@ class Slots:
         self._tuner = tuner
         self._clock = clock
         self._taken = 0
+        self._waiting: set[int] = set()
         self._idle = 0
         self._starved = False
         self._freed = asyncio.Condition()
@@ -93,17 +94,32 @@ class Slots:
     def __repr__(self) -> str:
         return f"<Slots {self._taken} of {self._tuner.limit} taken, {self._idle} workers idle>"
 
-    async def __aenter__(self) -> None:
-        """Waits for a free slot, and takes it."""
-        async with self._freed:
-            await self._freed.wait_for(lambda: self._taken < self._tuner.limit)
-            self._taken += 1
+    @contextlib.asynccontextmanager
+    async def turn(self, number: int) -> AsyncIterator[None]:
+        """Takes a slot once there is a free one and no lower chunk waits for it; frees it after.
 
-    async def __aexit__(self, *_: object) -> None:
-        """Frees it, and those that the tuner has added meanwhile."""
-        self._taken -= 1
+        Args:
+            number: Which chunk of the load it is for. Whoever has just left a slot would otherwise
+                have it again before those that wait are awake, and they would hold their bytes for
+                long.
+        """
         async with self._freed:
-            self._freed.notify_all()
+            self._waiting.add(number)
+            try:
+                await self._freed.wait_for(lambda: self._is_next(number))
+                self._taken += 1
+            finally:
+                self._waiting.remove(number)
+                self._freed.notify_all()  # the tuner may have added more than one
+        try:
+            yield
+        finally:
+            self._taken -= 1
+            async with self._freed:
+                self._freed.notify_all()
+
+    def _is_next(self, number: int) -> bool:
+        return self._taken < self._tuner.limit and number == min(self._waiting)
 
     @contextlib.contextmanager
     def idle(self) -> Iterator[None]:

@@ -85,7 +85,7 @@ class Sending:
     async def _send_one(self, number: int, chunk: Chunk) -> None:
         # In this order: who waits for the window holds no slot that the lowest chunk may need.
         await self._window.enter(number)
-        async with self._slots:
+        async with self._slots.turn(number):
             with self._drain.under_way(), self._slots.busy(chunk.json_bytes):
                 await self._send(chunk)
                 await self._window.accepted(number)

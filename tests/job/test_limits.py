@@ -120,7 +120,7 @@ async def test_as_many_slots_are_taken_as_the_tuner_says_also_when_it_changes_it
     inside: set[int] = set()
 
     async def work(number: int) -> None:
-        async with slots:
+        async with slots.turn(number):
             inside.add(number)
             await leave[number].wait()
             inside.remove(number)
@@ -143,15 +143,39 @@ async def test_as_many_slots_are_taken_as_the_tuner_says_also_when_it_changes_it
     assert not inside
 
 
-async def test_a_cancelled_task_takes_no_slot():
-    slots = Slots(1, Told(1), clock=lambda: 0.0)
-    await slots.__aenter__()
-    waiting = asyncio.create_task(slots.__aenter__())
+async def test_who_leaves_a_slot_takes_none_before_the_lower_chunks_that_wait():
+    slots = Slots(8, Told(3), clock=lambda: 0.0)
+    chunks = iter(range(40))
+    begun: list[int] = []
+
+    async def work() -> None:
+        for number in chunks:
+            async with slots.turn(number):
+                begun.append(number)
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*(work() for _ in range(8)))
+    assert begun == list(range(40))
+
+
+async def test_a_cancelled_task_takes_no_slot_and_keeps_nobody_from_one():
+    tuner = Told(1)
+    slots = Slots(3, tuner, clock=lambda: 0.0)
+    leave, inside = asyncio.Event(), []
+
+    async def work(number: int) -> None:
+        async with slots.turn(number):
+            inside.append(number)
+            await leave.wait()
+
+    tasks = [asyncio.create_task(work(number)) for number in range(3)]
     await settle()
-    waiting.cancel()
+    tuner.limit = 2  # of which nobody has heard when the first one of those that wait leaves
+    tasks[1].cancel()
     await settle()
-    await slots.__aexit__()
-    await slots.__aenter__()
+    assert inside == [0, 2]
+    leave.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def test_the_tuner_hears_of_each_put_and_of_missing_chunks_since_the_last():

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.setting import Setting
 
 __all__ = [
+    "ROUNDS",
     "Column",
     "Comparison",
     "Contender",
@@ -21,6 +22,9 @@ __all__ = [
     "Sample",
     "take_turns",
 ]
+
+ROUNDS = 5
+"""How many times each contender has its turn."""
 
 
 class Failed(Exception):
@@ -164,8 +168,6 @@ class Group:
         contenders: Gives them, with the servers that they need running meanwhile.
         columns: Of its table.
         comparisons: Its rows in the table of marks.
-        rounds: How many turns each takes, unless ``--rounds`` says.
-        warm_up: Whether a round comes first that does not count.
     """
 
     name: str
@@ -173,14 +175,12 @@ class Group:
     contenders: Callable[[Setting], AbstractContextManager[Sequence[Contender]]]
     columns: Sequence[Column]
     comparisons: Sequence[Comparison] = ()
-    rounds: int = 5
-    warm_up: bool = True
 
 
 def take_turns(
     group: Group, setting: Setting, rounds: int, tell: Callable[[str], None]
 ) -> list[Measured]:
-    """Runs the rounds of a group.
+    """Runs the rounds of a group; a first one warms up and does not count, but in a trial.
 
     In every round each contender has its turn, so that a machine which slows down slows all.
 
@@ -189,7 +189,7 @@ def take_turns(
     """
     with group.contenders(setting) as contenders:
         samples: dict[str, list[Sample]] = {one.name: [] for one in contenders}
-        for number in range(0 if group.warm_up and not setting.trial else 1, rounds + 1):
+        for number in range(1 if setting.trial else 0, rounds + 1):
             for one in contenders:
                 sample = one.run()
                 if number:

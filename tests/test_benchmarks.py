@@ -92,7 +92,7 @@ def test_only_whole_loads_have_figures(change):
         require_all(RESULT | change, 10)
 
 
-def group_of(name, log, *, warm_up=True):
+def group_of(name, log):
     @contextlib.contextmanager
     def contenders(_setting):
         yield [
@@ -108,13 +108,12 @@ def group_of(name, log, *, warm_up=True):
         comparisons=(
             Comparison(f"{name}: a", lambda results: results["a"].seconds, 2, 1, at_most=True),
         ),
-        warm_up=warm_up,
     )
 
 
-def setting(tmp_path, files=None):
+def setting(tmp_path, files=None, *, trial=False):
     nothing = Files(tmp_path, tmp_path, tmp_path, tmp_path)
-    return Setting(files or nothing, TRIAL, tmp_path, trial=False)
+    return Setting(files or nothing, TRIAL, tmp_path, trial=trial)
 
 
 def test_contenders_take_turns_and_the_warm_up_does_not_count(tmp_path):
@@ -124,9 +123,9 @@ def test_contenders_take_turns_and_the_warm_up_does_not_count(tmp_path):
     assert [(one.name, len(one.samples)) for one in measured] == [("a", 2), ("b", 2)]
 
 
-def test_a_warm_up_can_be_left_out(tmp_path):
+def test_a_trial_has_no_warm_up(tmp_path):
     log = []
-    take_turns(group_of("g", log, warm_up=False), setting(tmp_path), 1, lambda _: None)
+    take_turns(group_of("g", log), setting(tmp_path, trial=True), 1, lambda _: None)
     assert log == ["a", "b"]
 
 

@@ -89,6 +89,4 @@ GROUP = Group(
             form="{:.1%}",
         ),
     ),
-    rounds=3,
-    warm_up=False,
 )

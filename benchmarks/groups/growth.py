@@ -70,5 +70,4 @@ GROUP = Group(
             at_most=True,
         ),
     ),
-    rounds=3,
 )

@@ -43,5 +43,4 @@ GROUP = Group(
         MEDIAN,
         RUNS,
     ),
-    rounds=3,
 )

@@ -64,7 +64,4 @@ GROUP = Group(
             7.5,
         ),
     ),
-    # Minutes each, nearly all of which the server sleeps.
-    rounds=2,
-    warm_up=False,
 )

@@ -47,6 +47,4 @@ GROUP = Group(
             form="{:,.0f} MB",
         ),
     ),
-    rounds=1,
-    warm_up=False,
 )

@@ -67,7 +67,7 @@ class Left:
 
     def resumed(self, command: Command, *arguments: object, code: int = 0) -> Outcome:
         """Goes on; checks that it sends only what is missing, publishes once and cleans up."""
-        before, logins = len(self.server.requests), _logins(self.server)
+        before, logins = set(self.server.puts), _logins(self.server)
         program, *words = shlex.split(self.line)
         assert program == "mstr-loader"
         outcome = command(*words, *arguments, "--json")
@@ -76,9 +76,7 @@ class Left:
         assert result["status"] == "published"
         assert result["job"] == words[-1]
         assert result["error"] is None
-        calls = self.server.requests[before:]
-        puts = [path for verb, path, _ in calls if verb == "PUT" and "/uploadSessions/" in path]
-        assert len(puts) == result["chunks"] - self.accepted
+        assert self.server.puts_of_others(before) == result["chunks"] - self.accepted
         assert self.server.sessions == 0
         # It has ended its own login. Those of before end by themselves one day.
         assert _logins(self.server) <= logins

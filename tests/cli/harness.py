@@ -7,7 +7,8 @@ import contextlib
 import json
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -59,6 +60,7 @@ class Server:
     archive: Archive | None = None
     fault: Fault | None = None
     requests: list[tuple[str, str, int]] = field(default_factory=list)
+    puts: Counter[str] = field(default_factory=Counter)
     most_puts: int = 0
     url: str = ""
 
@@ -103,6 +105,7 @@ class Server:
             nonlocal under_way
             put = request.method == "PUT"
             under_way += put
+            self.puts[request.headers.get("X-MSTR-AuthToken", "")] += put
             self.most_puts = max(self.most_puts, under_way)
             status = 499
             try:
@@ -117,6 +120,13 @@ class Server:
             return answer
 
         return watch
+
+    def puts_of_others(self, logins: Collection[str]) -> int:
+        """How many PUTs have come with other logins than these.
+
+        One of a process that is gone may be answered long after another one has begun.
+        """
+        return sum(count for login, count in self.puts.items() if login not in logins)
 
     def call(self, work: Any) -> Any:
         """Runs a coroutine in the server's loop."""

@@ -34,7 +34,7 @@ __all__ = [
     "write",
 ]
 
-LIMIT = 30
+LIMIT = 100
 """Seconds after which a process hangs."""
 
 ROWS = 6_000

@@ -10,7 +10,7 @@ import pytest
 
 from tests.soak.wire import Direction, Kind, Trouble, Weather, Wire, calm
 
-LIMIT = 10
+LIMIT = 60
 
 
 @pytest.fixture

@@ -12,14 +12,23 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import pyarrow.types as pt
 
 from loader.errors import SourceUnreadable
 from loader.model.types import is_text
@@ -33,7 +42,7 @@ from loader.sources.files import (
     file_errors,
     open_input,
 )
-from loader.sources.row_groups import Pace, Run, leaf_count, repeating, runs
+from loader.sources.row_groups import Pace, Run, flat_texts, leaf_count, repeating, runs
 from loader.sources.skipping import whole_parts, without_first
 from loader.sources.unify import Unifier, conform, projected
 
@@ -160,19 +169,25 @@ class ParquetSource:
             sizes = (opened.metadata.row_group(group).num_rows for group in groups)
             unread, skip = whole_parts(sizes, skip)
             wanted = groups[unread:]
-            texts = self._repeating(opened, wanted, schema)
-            read = functools.partial(_parquet, handle, buffer, opened.metadata, texts)
-            with file_errors(path, hint=_HINT):
-                reading = _Reading(
-                    path,
-                    read() if texts else opened,
-                    read(at_once=True) if isinstance(path, StoredFile) else None,
-                    _with_dictionaries(schema, texts),
-                    batch_bytes,
-                    pace,
-                )
-            read_at = functools.partial(_read_at, handle, path)
-            todo = runs(opened, wanted, schema.names, batch_bytes, texts=texts, read_at=read_at)
+            foldable = self._foldable(opened, schema)
+            texts = frozenset(repeating(opened, wanted, foldable))
+
+            @functools.cache  # nearly always one reader, or two, are for all runs
+            def read(dictionaries: frozenset[str], at_once: bool) -> pq.ParquetFile:  # noqa: FBT001
+                if not dictionaries and not at_once:
+                    return opened
+                return _parquet(handle, buffer, opened.metadata, dictionaries, at_once=at_once)
+
+            reading = _Reading(path, read, texts, schema, batch_bytes, pace)
+            todo = runs(
+                opened,
+                wanted,
+                schema.names,
+                batch_bytes,
+                texts=texts,
+                foldable=foldable,
+                read_at=functools.partial(_read_at, handle, path),
+            )
             skip = yield from without_first(reading.batches(todo), skip)
         file.stamp.check()
         return skip
@@ -192,14 +207,12 @@ class ParquetSource:
             fragment = ds.ParquetFileFormat().make_fragment(open_input(path))
             return [group.id for group in fragment.subset(expression, schema=schema).row_groups]
 
-    def _repeating(
-        self, file: pq.ParquetFile, groups: Sequence[int], schema: pa.Schema
-    ) -> Sequence[str]:
-        """Returns the columns that are read as dictionaries of texts."""
+    def _foldable(self, file: pq.ParquetFile, schema: pa.Schema) -> Mapping[str, int]:
+        """Returns the columns that may be read as dictionaries of texts, with their places."""
         # A condition compares the columns with values of the types that the schema tells.
         compared = () if self._condition is None else self._condition.columns
         texts = [field.name for field in schema if is_text(field.type)]
-        return repeating(file, groups, [name for name in texts if name not in compared])
+        return flat_texts(file, [name for name in texts if name not in compared])
 
 
 def _footer(path: str) -> tuple[_File, pa.Schema]:
@@ -231,7 +244,7 @@ def _parquet(
     handle: pa.NativeFile,
     buffer_size: int,
     metadata: pq.FileMetaData | None = None,
-    dictionaries: Sequence[str] = (),
+    dictionaries: Collection[str] = (),
     *,
     at_once: bool = False,
 ) -> pq.ParquetFile:
@@ -247,7 +260,7 @@ def _parquet(
     return pq.ParquetFile(
         handle,
         metadata=metadata,
-        read_dictionary=dictionaries,
+        read_dictionary=list(dictionaries),
         buffer_size=buffer_size,
         pre_buffer=at_once,
         page_checksum_verification=True,
@@ -273,16 +286,17 @@ class _Reading:
 
     Attributes:
         path: Its name.
-        file: Its reader.
-        fetching: Another one, which fetches row groups as a whole, where that is of use.
-        schema: The columns as they are read.
+        read: Returns a reader of it, which reads some columns as dictionaries, and which fetches
+            row groups as a whole or not.
+        texts: The columns that are always read as dictionaries.
+        schema: The columns, otherwise as they are read.
         batch_bytes: The memory of a batch.
         pace: Decides how many rows are decoded at once.
     """
 
     path: str
-    file: pq.ParquetFile
-    fetching: pq.ParquetFile | None
+    read: Callable[[frozenset[str], bool], pq.ParquetFile]
+    texts: frozenset[str]
     schema: pa.Schema
     batch_bytes: int
     pace: Pace
@@ -291,27 +305,31 @@ class _Reading:
         """Reads run after run."""
         for run in todo:
             row = run.first
-            for batch, size in self._stream(run):
-                whole = conform(batch, self.schema, self.path, row)
-                if size <= self.batch_bytes:
+            dictionaries = self.texts | run.folded
+            schema = _with_dictionaries(self.schema, dictionaries)
+            for batch, size in self._stream(run, dictionaries):
+                whole = conform(batch, schema, self.path, row)
+                if max(size, _most_shown(whole, dictionaries)) <= self.batch_bytes:
                     yield Batch(whole, self.path, row)
                 else:
-                    for offset, part in pieces(whole, self.batch_bytes):
+                    for offset, part in _in_pieces(whole, dictionaries, self.batch_bytes):
                         yield Batch(part, self.path, row + offset)
                 row += batch.num_rows
             if row != run.first + run.rows:
                 raise changed(self.path)
 
-    def _stream(self, run: Run) -> Iterator[tuple[pa.RecordBatch, int]]:
+    def _stream(
+        self, run: Run, dictionaries: frozenset[str]
+    ) -> Iterator[tuple[pa.RecordBatch, int]]:
         """Reads a run, from its beginning again in smaller batches where rows prove too wide.
 
         Yields:
-            A batch, and the memory that its rows take.
+            A batch, and its memory.
         """
-        fetching = self.fetching if run.stored <= _AT_ONCE else None
-        file = fetching or self.file
+        with file_errors(self.path, hint=_HINT):
+            at_once = isinstance(self.path, StoredFile) and run.stored <= _AT_ONCE
+            file = self.read(dictionaries, at_once)
         step = self.pace.begin(run)
-        dictionaries = [field.name for field in self.schema if pt.is_dictionary(field.type)]
         done = 0
         for restart in range(_MAX_RESTARTS + 1):
             skip = done
@@ -345,15 +363,39 @@ class _Reading:
 
 
 def _bytes_of(batch: pa.RecordBatch, step: int, dictionaries: Iterable[str]) -> int:
-    """Returns the memory of a batch that was just decoded, ``step`` rows at once.
+    """Returns the memory of a batch that was just decoded, ``step`` rows at once."""
+    if batch.num_rows == step:
+        return int(batch.get_total_buffer_size())
+    # It may be one of two slices, where one row group ends and another begins.
+    entries = (batch.column(name).dictionary for name in dictionaries)
+    return memory_of(batch) + sum(int(texts.nbytes) for texts in entries)
 
-    Dictionaries count as the values that they stand for: whoever gets them may want those.
+
+def _most_shown(batch: pa.RecordBatch, dictionaries: Iterable[str]) -> int:
+    """Returns what the values of dictionaries take if the longest are shown in every row."""
+    entries = (pc.binary_length(batch.column(name).dictionary) for name in dictionaries)
+    return int(batch.num_rows * sum(pc.max(lengths).as_py() or 0 for lengths in entries))
+
+
+def _in_pieces(
+    batch: pa.RecordBatch, dictionaries: Iterable[str], batch_bytes: int
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Cuts a batch into slices of at most ``batch_bytes``, but of at least one row.
+
+    The values that dictionaries stand for take as much besides: whoever gets them may want those.
+
+    Yields:
+        The position of the slice in ``batch``, and the slice (no copy).
     """
-    # With fewer rows it may be one of two slices, where one row group ends and another begins.
-    whole = batch.num_rows == step
-    size = batch.get_total_buffer_size() if whole else memory_of(batch)
+    widths = np.zeros(batch.num_rows, np.int64)
     for name in dictionaries:
         column = batch.column(name)
-        entries = column.dictionary
-        size += len(column) * entries.nbytes // max(len(entries), 1)
-    return int(size)
+        shown = pc.binary_length(column.dictionary).take(column.indices)
+        widths += pc.fill_null(shown, 0).to_numpy(zero_copy_only=False)
+    ends = np.cumsum(widths)
+    start = before = 0
+    while start < len(ends):
+        stop = max(start + 1, int(np.searchsorted(ends, before + batch_bytes, side="right")))
+        for offset, part in pieces(batch.slice(start, stop - start), batch_bytes):
+            yield start + offset, part
+        start, before = stop, int(ends[stop - 1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from loader.model.types import is_text
+from loader.sources.dictionary_pages import largest, longest
 
-__all__ = ["Pace", "Run", "leaf_count", "repeating", "runs"]
+__all__ = ["Pace", "Run", "flat_texts", "leaf_count", "repeating", "runs"]
 
 # Hardly anything is faster with more rows at once than _MANY. The fewer, the smaller is a batch in
 # which rows suddenly become wide: hence _FEW at first, and where there is room for surprises.
@@ -25,11 +26,6 @@ _NO_SURPRISE: Final = 8
 # Its rows are so many times as wide as those before, in encoded bytes.
 _WIDER: Final = 2
 
-# Indices as wide as this are none: the dictionary was full, and the values themselves follow.
-_INDEX_BITS: Final = 32
-# More than the header of a dictionary page has, as long as it has no statistics.
-_HEADER: Final = 128
-
 # A text that is read as a dictionary costs a third of one that is copied for every row, as long as
 # the dictionary is far smaller than a batch: each batch has a copy of it, and each block of rows
 # encodes the entries it shows once more. The indices of so few entries take a byte or two a value;
@@ -37,6 +33,9 @@ _HEADER: Final = 128
 # one.
 _LARGEST_DICTIONARY: Final = 16 << 10
 _MOST_BYTES_A_VALUE: Final = 2
+
+# Shorter texts are copied for every row, however small a batch may be.
+_LONG: Final = 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,10 @@ class Run:
         size: Encoded bytes of the columns that are read: less than their memory where values
             repeat.
         stored: Bytes of these columns in the file.
-        shown: Memory of the values in a row that dictionary pages have once, were all their entries
-            shown equally often; 0 where these are no danger. The encoded size tells nothing of it.
+        shown: The most memory of the values in a row that dictionary pages have once; 0 where it is
+            no danger. The encoded size tells nothing of it.
+        folded: Columns that are to be read as dictionaries, because of their longest texts: these
+            would leave room for hardly any rows at once, and may be shown in few of them.
     """
 
     groups: list[int]
@@ -60,6 +61,7 @@ class Run:
     size: int
     stored: int
     shown: int = 0
+    folded: frozenset[str] = frozenset()
 
     @property
     def row_bytes(self) -> int:
@@ -71,9 +73,8 @@ class Pace:
     """Decides how many rows are decoded at once, by the footer and by the rows before.
 
     The memory of the first batch of a run is at most that of 8,192 rows, whatever they are like, or
-    ``8 * batch_bytes``. It has no more rows than take ``8 * batch_bytes`` as its dictionary pages
-    are on average: more is taken only where the longest of their entries are shown in row after
-    row.
+    ``8 * batch_bytes``. No batch takes more than that for what dictionary pages have once, even if
+    the longest of their entries are shown in every row.
 
     Args:
         batch_bytes: The memory that a batch may take.
@@ -111,6 +112,7 @@ def runs(
     batch_bytes: int,
     *,
     texts: Collection[str] = (),
+    foldable: Collection[str] = (),
     read_at: Callable[[int, int], bytes],
 ) -> Iterator[Run]:
     """Joins small row groups until they fill a batch; a large one stays alone.
@@ -121,19 +123,21 @@ def runs(
         names: The columns that are read.
         batch_bytes: The memory of a batch.
         texts: Those of the columns that are read as dictionaries.
-        read_at: Reads so many bytes of the file at a place in it: rarely, and only a few.
+        foldable: Those that can be, where a run needs it.
+        read_at: Reads so many bytes of the file at a place in it: dictionary pages of texts.
     """
     metadata = file.metadata
     chosen, read = frozenset(wanted), frozenset(names)
-    leaves = [leaf for name, span in _leaves(file) if name in read for leaf in span]
-    expanded = [
-        leaf
-        for name, span in _leaves(file)
-        if name in read and name not in texts
+    spans = [(name, span) for name, span in _leaves(file) if name in read]
+    leaves = [leaf for _, span in spans for leaf in span]
+    expanded = {
+        leaf: name if name in foldable else None
+        for name, span in spans
+        if name not in texts
         for leaf in span
         if metadata.schema.column(leaf).physical_type == "BYTE_ARRAY"
-    ]
-    entries = _Entries(metadata.schema, read_at)
+    }
+    shown = _Shown(metadata, expanded, batch_bytes, read_at)
     groups: list[int] = []
     at = first = rows = size = stored = 0
     for index in range(metadata.num_row_groups):
@@ -147,148 +151,111 @@ def runs(
             size += sum(chunk.total_uncompressed_size for chunk in chunks)
             stored += sum(chunk.total_compressed_size for chunk in chunks)
         if groups and (size >= batch_bytes or index not in chosen):
-            shown = _shown(metadata, groups, expanded, entries, batch_bytes)
-            yield Run(groups, first, rows, size, stored, shown)
+            yield Run(groups, first, rows, size, stored, *shown.of(groups))
             groups, rows, size, stored = [], 0, 0, 0
         at += group.num_rows
     if groups:
-        shown = _shown(metadata, groups, expanded, entries, batch_bytes)
-        yield Run(groups, first, rows, size, stored, shown)
+        yield Run(groups, first, rows, size, stored, *shown.of(groups))
 
 
-def _shown(
-    metadata: pq.FileMetaData,
-    groups: Sequence[int],
-    leaves: Sequence[int],
-    entries: _Entries,
-    batch_bytes: int,
-) -> int:
-    """Returns ``Run.shown`` of row groups, for the columns of the file that are expanded."""
-    harmless = _NO_SURPRISE * batch_bytes // _MANY
-    found: list[tuple[int, list[tuple[int, pq.ColumnChunkMetaData]]]] = []
-    worst = 0
-    for index in groups:
-        group = metadata.row_group(index)
-        chunks = [(leaf, group.column(leaf)) for leaf in leaves]
-        chunks = [(leaf, chunk) for leaf, chunk in chunks if chunk.has_dictionary_page]
-        found.append((group.num_rows, chunks))
-        worst += sum(min(chunk.num_values, _MANY) * _most(chunk) for _, chunk in chunks)
-    if worst <= _NO_SURPRISE * batch_bytes:
-        return 0
-    most = 0
-    for rows, chunks in found:
-        shown = 0
-        for leaf, chunk in chunks:
-            values = -(-chunk.num_values // max(rows, 1))  # of a list there are several in a row
-            shown += values * entries.average(leaf, chunk, harmless // values if values else 0)
-        most = max(most, shown)
-    return most
-
-
-class _Entries:
-    """How long the entries of dictionary pages are.
+class _Shown:
+    """What the entries of dictionary pages take in memory, where they are shown in every row.
 
     Args:
-        schema: The schema of the file.
+        metadata: The footer of the file.
+        leaves: The columns of the file that are looked at, each with its name where it can be read
+            as a dictionary.
+        batch_bytes: The memory of a batch.
         read_at: Reads so many bytes of the file at a place in it.
     """
 
-    def __init__(self, schema: pq.ParquetSchema, read_at: Callable[[int, int], bytes]) -> None:
-        self._schema = schema
+    def __init__(
+        self,
+        metadata: pq.FileMetaData,
+        leaves: Mapping[int, str | None],
+        batch_bytes: int,
+        read_at: Callable[[int, int], bytes],
+    ) -> None:
+        self._metadata = metadata
+        self._leaves = leaves
+        self._most = _NO_SURPRISE * batch_bytes
         self._read_at = read_at
-        self._full: dict[int, int] = {}  # by column
 
-    def average(self, leaf: int, chunk: pq.ColumnChunkMetaData, harmless: int) -> int:
-        """Returns the bytes of an entry; exactly only where they may be more than ``harmless``."""
-        most = _most(chunk)
-        bits = 8 * (chunk.total_uncompressed_size - most) // max(chunk.num_values, 1)
-        full = bits > _INDEX_BITS
-        column = self._schema.column(leaf)
-        levels = (column.max_definition_level, column.max_repetition_level)
-        bits -= sum(level.bit_length() for level in levels)  # they tell nulls and lists
-        # Wide indices are a proof of many entries. There may be as many with narrow ones, where
-        # rows are sorted or null.
-        least = 0 if full else most >> max(bits - 1, 0)
-        if not full and least <= harmless:
-            return least
-        # Full dictionaries of a column are alike: over a network each look is a request.
-        if full and leaf in self._full:
-            return self._full[leaf]
-        size, count = _dictionary(self._read_at(chunk.dictionary_page_offset, _HEADER)) or (most, 1)
-        average = -(-size // max(count, 1))
-        if full:
-            self._full[leaf] = average
-        return average
+    def of(self, groups: Sequence[int]) -> tuple[int, frozenset[str]]:
+        """Returns ``Run.shown`` and ``Run.folded`` of row groups."""
+        found: list[tuple[int, int, pq.ColumnChunkMetaData]] = []
+        worst = 0
+        for index in groups:
+            group = self._metadata.row_group(index)
+            for leaf in self._leaves:
+                chunk = group.column(leaf)
+                if chunk.has_dictionary_page:
+                    # Of a list there are several in a row.
+                    found.append((leaf, -(-chunk.num_values // max(group.num_rows, 1)), chunk))
+                    worst += min(chunk.num_values, _MANY) * largest(chunk)
+        if worst <= self._most:
+            return 0, frozenset()
+        harmless = self._most // _MANY // len(self._leaves)
+        widths: dict[int, int] = {}
+        for leaf, values, chunk in found:
+            if values:
+                width = values * longest(chunk, harmless // values, self._read_at)
+                widths[leaf] = max(width, widths.get(leaf, 0))
+        return self._folded(widths)
 
-
-def _most(chunk: pq.ColumnChunkMetaData) -> int:
-    """Returns a bound of the bytes of a dictionary page: what follows may not be compressible."""
-    stored = chunk.data_page_offset - chunk.dictionary_page_offset
-    others = chunk.total_compressed_size - max(stored, 0)
-    return int(max(chunk.total_uncompressed_size - max(others, 0), stored, 0))
-
-
-def _dictionary(header: bytes) -> tuple[int, int] | None:
-    """Returns the bytes and the number of entries that the header of a dictionary page tells.
-
-    It is a struct in Thrift's compact protocol (``PageHeader`` in parquet.thrift), of which field 2
-    is the uncompressed size, and field 7 a struct that begins with the number of values; before
-    that are only other 32-bit integers.
-    """
-    integer, struct = 5, 12  # types
-    uncompressed, dictionary = 2, 7  # fields
-    data = iter(header)
-    field = size = 0
-    try:
-        while True:
-            mark = next(data)
-            if not mark >> 4:
-                return None
-            field += mark >> 4
-            if field == dictionary and mark & 15 == struct:
-                return (size, _integer(data)) if next(data) == 1 << 4 | integer else None
-            if mark & 15 != integer:
-                return None
-            value = _integer(data)
-            if field == uncompressed:
-                size = value
-    except StopIteration:
-        return None
+    def _folded(self, widths: Mapping[int, int]) -> tuple[int, frozenset[str]]:
+        """Chooses the widest columns until the others leave room for some rows at once."""
+        shown = sum(widths.values())
+        folded = set()
+        for leaf in sorted(widths, key=lambda leaf: widths[leaf], reverse=True):
+            if shown <= self._most // _FEW or widths[leaf] <= _LONG:
+                break
+            name = self._leaves[leaf]
+            if name is not None:
+                folded.add(name)
+                shown -= widths[leaf]
+        return shown, frozenset(folded)
 
 
-def _integer(data: Iterator[int]) -> int:
-    """Takes an integer: seven bits a byte, the lowest first, and the sign in the very lowest."""
-    value = shift = 0
-    while True:
-        byte = next(data)
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if not byte & 0x80:
-            return value >> 1 ^ -(value & 1)
-
-
-def repeating(file: pq.ParquetFile, groups: Sequence[int], names: Iterable[str]) -> list[str]:
-    """Returns the columns of text that are best read as dictionaries, as they are stored.
+def flat_texts(file: pq.ParquetFile, names: Iterable[str]) -> dict[str, int]:
+    """Returns the columns of text that can be read as dictionaries, as they may be stored.
 
     Args:
         file: The file.
-        groups: The row groups that are read.
         names: The columns to choose from.
+
+    Returns:
+        For each name its place among the columns of the file.
     """
     metadata, schema = file.metadata, file.schema_arrow
     spans = {name: span for name, span in _leaves(file) if is_text(schema.field(name).type)}
     paths = [metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)]
     times = Counter(paths)
-    found = []
+    found = {}
     for name in names:
         span = spans.get(name)
         # pyarrow finds columns by their paths, and "a.b" may also be the b of a struct a.
-        if span is None or times[name] != 1 or paths[span.start] != name:
-            continue
-        chunks = (metadata.row_group(group).column(span.start) for group in groups)
-        if _repeat(chunks):
-            found.append(name)
+        if span is not None and times[name] == 1 and paths[span.start] == name:
+            found[name] = span.start
     return found
+
+
+def repeating(
+    file: pq.ParquetFile, groups: Sequence[int], columns: Mapping[str, int]
+) -> Sequence[str]:
+    """Returns the columns of text that are best read as dictionaries, as they are stored.
+
+    Args:
+        file: The file.
+        groups: The row groups that are read.
+        columns: What ``flat_texts`` returns of those to choose from.
+    """
+    metadata = file.metadata
+    return [
+        name
+        for name, leaf in columns.items()
+        if _repeat(metadata.row_group(group).column(leaf) for group in groups)
+    ]
 
 
 def _repeat(chunks: Iterable[pq.ColumnChunkMetaData]) -> bool:

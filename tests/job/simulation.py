@@ -22,6 +22,7 @@ class Server:
         total: Chunks a second that all transfers together get, by their number and the time;
             None: they take no time.
         single: Chunks a second that one transfer gets at most.
+        pool: Transfers that go on at once: further ones wait, first come, first served.
         jitter: By what share each PUT varies, up and down.
         refuses: Whether an attempt fails, by how many others are under way and how many were made
             before.
@@ -30,6 +31,7 @@ class Server:
     latency: Callable[[float], float] = lambda _: 0.0
     total: Callable[[int, float], float] | None = None
     single: float = math.inf
+    pool: int | None = None
     jitter: float = 0.0
     refuses: Callable[[int, int], bool] = lambda _under_way, _sent: False
 
@@ -114,20 +116,22 @@ class Load:
         put.thinking = 0.5 if put.fails else self.server.latency(self.now) * work
         put.transfer = 0.0 if put.fails or self.server.total is None else work
 
+    def moving(self) -> list[Put]:
+        """Returns what is being transferred."""
+        return [put for put in self.puts if put.transfer][: self.server.pool]
+
     def rate(self) -> float:
         """Returns the chunks a second of one transfer."""
-        moving = sum(1 for put in self.puts if put.transfer)
+        moving = len(self.moving())
         if not moving or self.server.total is None:
             return 0.0
         return min(self.server.single, self.server.total(moving, self.now) / moving)
 
     def pass_time(self) -> None:
         """Goes on to the next event."""
-        rate = self.rate()
-        waits = [
-            put.pause or (put.transfer / rate if put.transfer else put.thinking)
-            for put in self.puts
-        ]
+        rate, moving = self.rate(), self.moving()
+        waits = [put.transfer / rate for put in moving]
+        waits += [put.pause or put.thinking for put in self.puts if not put.transfer]
         if self.is_producing():
             waits.append(max(0.0, self.ready_at - self.now))
         step = min(waits)
@@ -138,7 +142,8 @@ class Load:
                 if not put.pause:
                     self.attempt(put)
             elif put.transfer:
-                put.transfer = rest(put.transfer, rate * step)
+                if any(put is other for other in moving):
+                    put.transfer = rest(put.transfer, rate * step)
             else:
                 put.thinking = rest(put.thinking, step)
 

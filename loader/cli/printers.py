@@ -32,25 +32,42 @@ def clock_time(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
+# Everything is accepted by then.
+_AFTER_THE_UPLOAD = {"publishing", "verifying", "closing"}
+
+
 class Forecast:
-    """Rate and remaining time of a load, from what the server has accepted so far."""
+    """Rate and remaining time of an upload, from what the server has accepted so far."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._began: float | None = None
+        self._rate = 0.0
+        self._over = False
 
     def read(self, progress: Progress) -> tuple[float, float | None]:
-        """Returns accepted JSON bytes a second, and the seconds left where the total is known."""
-        now = self._clock()
-        if self._began is None and progress.encoded_bytes:
+        """Returns accepted JSON bytes a second, and the seconds left where they are known.
+
+        After the upload the rate stays as it was, and nothing is left.
+        """
+        was_over, self._over = self._over, progress.phase in _AFTER_THE_UPLOAD
+        if was_over and self._over:
+            return self._rate, None
+        self._rate = self._rate_until(self._clock(), progress)
+        total = expected_bytes(progress)
+        if not self._rate or total is None or self._over:
+            return self._rate, None
+        return self._rate, max(0.0, total - progress.accepted_bytes) / self._rate
+
+    def _rate_until(self, now: float, progress: Progress) -> float:
+        if not progress.encoded_bytes:
+            # Not yet, or not any more: everything has to be sent again.
+            self._began = None
+        elif self._began is None:
             self._began = now
         if self._began is None or now <= self._began:
-            return 0.0, None
-        rate = (progress.accepted_bytes - progress.earlier_bytes) / (now - self._began)
-        total = expected_bytes(progress)
-        if not rate or total is None:
-            return rate, None
-        return rate, max(0.0, total - progress.accepted_bytes) / rate
+            return 0.0
+        return (progress.accepted_bytes - progress.earlier_bytes) / (now - self._began)
 
 
 def expected_bytes(progress: Progress) -> float | None:
@@ -223,6 +240,12 @@ def print_result(result: Result, *, as_json: bool) -> None:
         print(f"time: {result.time_spent}", file=sys.stderr)
     if result.time_spent is not None and result.concurrency is not None:
         print(f"concurrency: {result.concurrency}", file=sys.stderr)
+    if result.retries and result.error is None:
+        print(
+            f"retries: {count(result.retries, 'PUT')} sent again, "
+            f"{size(result.vain_bytes)} in vain",
+            file=sys.stderr,
+        )
     if result.advice is not None:
         print(f"advice: {result.advice}", file=sys.stderr)
     if result.error is not None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 
@@ -25,7 +26,9 @@ Ready = Callable[[Progress], AbstractAsyncContextManager[Load]]
 class _Run:
     """One load, whose state a signal handler can see at any time."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._began = clock()
         self._as_json = as_json
         self._result = Result()
         self._signals = 0
@@ -50,6 +53,7 @@ class _Run:
                     load = await closing.enter_async_context(ready(progress))
                 except LoaderError as error:
                     self._result.status, self._result.error = status_of(error), error
+                    self._result.seconds = self._clock() - self._began
                     return
                 except asyncio.CancelledError:
                     self._stopped_early()
@@ -102,6 +106,7 @@ class _Run:
             self._load.stopped_at_once()
         else:
             self._stopped_early()
+        self._result.seconds = self._clock() - self._began
 
     def _stopped_early(self) -> None:
         self._result.status = Status.INTERRUPTED
@@ -114,7 +119,7 @@ def _too_late(_number: int, _frame: object) -> None:
     """Does nothing: the load has ended."""
 
 
-def run_load(ready: Ready, *, as_json: bool) -> Result:
+def run_load(ready: Ready, *, as_json: bool, clock: Callable[[], float] = time.monotonic) -> Result:
     """Runs a load to its end, whatever the end is."""
     collect_as_usual()
-    return _Run(as_json=as_json).run(ready)
+    return _Run(as_json=as_json, clock=clock).run(ready)

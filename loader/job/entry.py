@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import enum
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -231,6 +232,7 @@ async def begun(
     *,
     local: bool = False,
     timeline: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Load]:
     """Gives a load that is ready to run, with its journal open.
 
@@ -241,33 +243,46 @@ async def begun(
         progress: Shows how far it is.
         local: Whether the server is one of this run's own.
         timeline: Whether ``Result.timeline`` tells of each chunk.
+        clock: Monotonic seconds; the load begins when the block is entered.
 
     Raises:
         LoaderError: The options or the sources cannot be loaded, or no journal can be kept.
     """
+    began = clock()
     settings, source_options = interpret(options)
     prepared = await prepare_in_thread(sources, settings, source_options, progress)
     # From here on a stop has something to clean up.
     progress.phase = Phase.CONNECTING
     async with journalled(sources, options, connection, prepared, local=local) as journal:
-        yield Load(prepared, connection, progress, journal=journal, timeline=timeline)
+        yield Load(
+            prepared,
+            connection,
+            progress,
+            clock=clock,
+            began=began,
+            journal=journal,
+            timeline=timeline,
+        )
 
 
 async def carried_out(
     ready: AbstractAsyncContextManager[Load],
     progress: Progress,
     on_progress: Callable[[Progress], None] | None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Result:
     """Runs a load to its end for Python.
 
     Raises:
         LoaderError: It failed; its ``result`` says how far it came.
     """
+    began = clock()
     try:
         async with reporting(progress, on_progress), ready as load:
             result = await load.run()
     except LoaderError as error:
-        error.result = Result(status=status_of(error), error=error)
+        error.result = Result(status=status_of(error), error=error, seconds=clock() - began)
         raise
     if result.error is not None:
         result.error.result = result

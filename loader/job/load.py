@@ -31,7 +31,9 @@ from loader.job.running import Running, Workload
 from loader.job.session_load import SessionLoad
 from loader.job.settings import Workflow
 from loader.job.starting import log_in_and_select
+from loader.job.tuner import Reason
 from loader.planning import MOST_CONCURRENT
+from loader.sources.pipes import was_copied
 
 __all__ = ["Load"]
 
@@ -41,7 +43,7 @@ _AFTERWARDS = {
     Phase.CLOSING: "stopped while the session was being closed",
 }
 
-# Seconds of an upload below which nobody asks where they went.
+# Seconds of a load below which nobody asks where they went.
 _WORTH_A_LINE = 1.0
 
 
@@ -61,6 +63,7 @@ class Load:
         progress: Progress,
         *,
         clock: Callable[[], float] = time.monotonic,
+        began: float | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         journal: Steps | None = None,
         earlier: Earlier | None = None,
@@ -73,6 +76,7 @@ class Load:
             connection: The server.
             progress: Shows how far it is.
             clock: Monotonic seconds.
+            began: When the preparation of its source began, by the clock; None: it does not count.
             sleep: Waits.
             journal: Where its steps are written down; None: nowhere.
             earlier: What earlier processes of its job have done; None: this is the first one.
@@ -97,6 +101,9 @@ class Load:
         tries = prepared.settings.concurrency is None
         self._connections = MOST_CONCURRENT if tries else prepared.stages.senders
         self._clock = clock
+        self._began = began
+        # Those that --check-keys looks at are counted later.
+        self._scanned = progress.rows_scanned > 0
         self.progress = progress
         self.result = self._running.result
         progress.rows_total = prepared.rows
@@ -116,6 +123,9 @@ class Load:
             asyncio.CancelledError: The caller cancelled; ``result`` then says ``interrupted``.
         """
         began = self._clock()
+        if self._began is not None:
+            self.result.times.preparing = began - self._began
+            began = self._began
         try:
             await self._run()
         except LoaderError as error:
@@ -198,21 +208,35 @@ class Load:
         running = self._running
         if not running.timing.latencies.count:
             return
-        self.result.concurrency = running.tuner.why
-        if self.result.error is not None or running.timing.times.seconds < _WORTH_A_LINE:
+        self.result.concurrency = self._why_so_many()
+        times = running.timing.times
+        if self.result.error is not None or times.preparing + times.seconds < _WORTH_A_LINE:
             return
         self.result.time_spent, self.result.advice = advice(
-            running.timing.times,
+            times,
             running.timing.latencies,
+            running.puts,
             Circumstances(
                 settings=running.settings,
                 rules=running.prepared.stages.rules,
                 memory=running.prepared.memory,
                 reason=running.tuner.reason,
                 why=running.tuner.why,
+                limit=running.tuner.limit,
                 compiled=native_available(),
+                copied=any(was_copied(source) for _, source in running.prepared.tables),
+                scanned=self._scanned,
             ),
         )
+
+    def _why_so_many(self) -> str:
+        """Says how many PUTs went at once, and why, if there were enough of them to tell."""
+        running = self._running
+        chunks = running.timing.latencies.count
+        if running.tuner.reason is Reason.ASKED or chunks > running.timing.times.senders:
+            return running.tuner.why
+        too_few = "1 chunk is" if chunks == 1 else f"{chunks} chunks are"
+        return f"{too_few} too few to tell how many PUTs at once are best"
 
     async def _run(self) -> None:
         self.progress.phase = Phase.CONNECTING

@@ -99,7 +99,7 @@ class Result:
         tables: Each table's share, in the order of loading.
         earlier: What of that earlier processes of the job have uploaded; None: this is the first.
         wire_bytes: Bytes of PUT bodies handed to the network.
-        seconds: Wall time of the whole load.
+        seconds: Wall time of the whole load, from the first look at its source.
         retries: PUTs sent again.
         warnings: What the user should know though the load went on.
         error: Why it failed.
@@ -156,6 +156,11 @@ class Result:
             self.chunks - earlier.chunks,
             self.json_bytes - earlier.json_bytes,
         )
+
+    @property
+    def vain_bytes(self) -> int:
+        """Decoded JSON that this process handed to the network, and that brought nothing."""
+        return max(0, self.wire_bytes * 3 // 4 - self.own.json_bytes)
 
     @property
     def exit_code(self) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
@@ -157,6 +158,7 @@ async def taken_up(
     *,
     sources: Sequence[str] | None = None,
     timeline: bool = False,
+    clock: Callable[[], float] = time.monotonic,
     **options: Unpack[ResumeOptions],
 ) -> AsyncIterator[Load]:
     """Gives a load that goes on with a job, and that no other process can drive meanwhile.
@@ -167,6 +169,7 @@ async def taken_up(
         progress: Shows how far it is.
         sources: The sources once more, where the journal left secrets out.
         timeline: Whether ``Result.timeline`` tells of each chunk that is sent from now on.
+        clock: Monotonic seconds; the load begins when the block is entered.
         **options: See ``ResumeOptions``.
 
     Raises:
@@ -175,6 +178,7 @@ async def taken_up(
         SourceChanged: The source is not as it was.
         SourceError: The source cannot be read.
     """
+    began = clock()
     journal = await Journal.open(path.stem, directory=path.parent)
     try:
         record = await journal.read()
@@ -185,7 +189,14 @@ async def taken_up(
             record, recut=options.get("chunk_size") is not None, unreadable=unreadable
         )
         yield Load(
-            prepared, connection, progress, journal=journal, earlier=earlier, timeline=timeline
+            prepared,
+            connection,
+            progress,
+            clock=clock,
+            began=began,
+            journal=journal,
+            earlier=earlier,
+            timeline=timeline,
         )
     except LoaderError as error:
         error.details.setdefault("job", path.stem)

@@ -21,6 +21,7 @@ from loader.job.limits import Throttle
 from loader.job.pipeline import Pipeline
 from loader.job.prepare import Prepared, share_out
 from loader.job.progress import Phase, Progress
+from loader.job.puts import Puts
 from loader.job.rejects import Rejects
 from loader.job.result import Amount, Result, TableResult
 from loader.job.sending import Send
@@ -73,6 +74,7 @@ class Running:
         draw: Random numbers from 0 to 1.
         journal: Where its steps are written down.
         timing: Measures it.
+        puts: How its PUTs went.
         tuner: Says how many PUTs there are at once.
     """
 
@@ -105,6 +107,7 @@ class Running:
         stages = prepared.stages
         self.timing = Timing(clock, timeline=timeline)
         self.timing.times.encoders = stages.encoders
+        self.puts = Puts()
         self.tuner = _tuner(self.settings, stages.senders)
         self._passes = 0
         self.result.times = self.timing.times

@@ -98,6 +98,8 @@ class StageTimes:
         encoders: Encoding threads.
         senders: The most PUTs at once.
         publishing: From the call to publish to its end.
+        preparing: Before the first request: opening the sources, with copies of pipes and scans of
+            CSV files, and the journal.
     """
 
     seconds: float = 0.0
@@ -111,6 +113,7 @@ class StageTimes:
     encoders: int = 1
     senders: int = 1
     publishing: float = 0.0
+    preparing: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures by name."""

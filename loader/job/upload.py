@@ -68,7 +68,13 @@ class Upload:
         async def put() -> None:
             nonlocal sent
             readings = data.readings
-            began = running.clock()
+            began = written = running.clock()
+
+            async def on_slice(size: int) -> None:
+                nonlocal written
+                written = running.clock()
+                await running.on_slice(size)
+
             try:
                 await self._client.put_chunk(
                     self._target.id,
@@ -76,9 +82,11 @@ class Upload:
                     table=chunk.table,
                     index=chunk.index,
                     data=data,
-                    on_slice=running.on_slice,
+                    on_slice=on_slice,
                 )
-                running.timing.answered(running.clock() - began)
+                now = running.clock()
+                running.timing.answered(now - began)
+                running.puts.answered(chunk.json_bytes, now - began, now - written)
             finally:
                 # After a new login the client itself sends the body once more.
                 again = max(0, data.readings - readings - 1)
@@ -87,6 +95,7 @@ class Upload:
 
         def doubt(failure: LoaderError) -> None:
             running.tuner.failed(running.clock(), began=first_sent)
+            running.puts.sent_again(failure)
             if may_have_happened(failure):
                 self.doubtful.add((chunk.table, chunk.index))
 

@@ -21,9 +21,10 @@ from typing import IO, Final
 import pyarrow as pa
 
 from loader.errors import SourceUnreadable
+from loader.sources.base import Source
 from loader.sources.files import StoredFile, file_errors
 
-__all__ = ["ONCE", "STDIN", "Pipe", "attach", "copied"]
+__all__ = ["ONCE", "STDIN", "Pipe", "attach", "copied", "was_copied"]
 
 ONCE: Final = "cannot be read twice, so this load cannot be resumed"
 """What is noted of every source that is not rereadable, after its name."""
@@ -75,17 +76,23 @@ def copied(
     descriptor = reader.fileno()
     is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
     if is_file and os.lseek(descriptor, 0, os.SEEK_CUR) == 0:
-        return StoredFile(pipe, _Held(os.dup(descriptor)), pipe), None
+        return StoredFile(pipe, _Held(os.dup(descriptor), is_copy=False), pipe), None
     place = tempfile.gettempdir()
     hint = f"Free space in {place}, or set TMPDIR to another directory."
     with file_errors(pipe, hint=hint), tempfile.TemporaryFile(prefix="mstr-loader-") as target:
         size = _copy(reader, target, watch)
-        held = _Held(os.dup(target.fileno()))
+        held = _Held(os.dup(target.fileno()), is_copy=True)
     note = (
         f"{pipe} was copied to a temporary file in {place} ({size / 1e6:.1f} MB) that ends with "
         "this process, so this load cannot be resumed by another one"
     )
     return StoredFile(pipe, held, pipe), note
+
+
+def was_copied(source: Source) -> bool:
+    """Whether a part of a source is the copy of a pipe."""
+    stores = (origin.store for origin in source.origins if isinstance(origin, StoredFile))
+    return any(isinstance(store, _Held) and store.is_copy for store in stores)
 
 
 def _copy(reader: io.BufferedReader, target: IO[bytes], watch: Callable[[int], None]) -> int:
@@ -104,8 +111,9 @@ def _copy(reader: io.BufferedReader, target: IO[bytes], watch: Callable[[int], N
 class _Held:
     """The store of one file that is open already, whether or not it still has a name."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, is_copy: bool) -> None:
         self.descriptor = descriptor
+        self.is_copy = is_copy
         weakref.finalize(self, os.close, descriptor)
 
     def open_input(self, _key: str) -> pa.NativeFile:

@@ -161,6 +161,48 @@ def test_a_small_load_does_not_end_beyond_100_percent():
     assert forecast.read(progress) == (17.0, 0.0)
 
 
+def test_the_rate_is_of_the_upload_and_stands_still_after_it(capsys):
+    clock = Clock()
+    progress = Progress(rows_total=2)
+    with LinePrinter(clock) as printer:
+        progress.phase = Phase.LOADING
+        progress.rows_encoded, progress.encoded_bytes = 2, 4_000_000
+        printer(progress)
+        clock.time += 2
+        progress.sent_bytes = progress.accepted_bytes = 4_000_000
+        for phase in (Phase.PUBLISHING, Phase.VERIFYING, Phase.CLOSING):
+            progress.phase = phase
+            printer(progress)
+            clock.time += 60
+    everything = "100 %, encoded 4 MB, sent 4 MB, accepted 4 MB, 2 MB/s"
+    assert capsys.readouterr().err.splitlines() == [
+        "loading, 0 %, encoded 4 MB, sent 0 B, accepted 0 B",
+        f"publishing, {everything}",
+        f"verifying, {everything}",
+        f"closing, {everything}",
+    ]
+
+
+def test_the_rate_of_what_is_sent_once_more_begins_with_it():
+    clock = Clock()
+    forecast = Forecast(clock)
+    progress = Progress(phase=Phase.LOADING, rows_total=2, rows_encoded=2, encoded_bytes=100)
+    forecast.read(progress)
+    clock.time += 1
+    progress.accepted_bytes, progress.phase = 100, Phase.PUBLISHING
+    assert forecast.read(progress) == (100.0, None)
+    clock.time += 1000
+    # The upload session is lost.
+    progress.phase = Phase.LOADING
+    progress.start_over()
+    assert forecast.read(progress) == (0.0, None)
+    progress.rows_encoded, progress.encoded_bytes = 2, 100
+    forecast.read(progress)
+    clock.time += 1
+    progress.accepted_bytes = 50
+    assert forecast.read(progress) == (50.0, 1.0)
+
+
 @pytest.mark.slow
 def test_bars_on_a_terminal_and_nothing_of_them_on_stdout(server, file):
     primary, secondary = pty.openpty()

@@ -2,63 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
 
 from loader.cli.values import parse_size
 from loader.encode import Orientation
-from loader.job.advice import Circumstances, advice
-from loader.job.settings import LoadSettings, Ordering, Workflow
-from loader.job.timing import Latencies, StageTimes
+from loader.job.advice import advice
+from loader.job.settings import Ordering, Workflow
 from loader.job.tuner import Reason
-from loader.planning import ChunkRules, plan_memory
 from loader.units import MB
-
-FLAT = (Reason.FLAT, "3 PUTs at once: 4 brought no more")
-FAILED = (Reason.FAILED, "4 PUTs at once: the server failed at 5")
-TRYING = (Reason.TRYING, "6 PUTs at once: the load was too short to find out")
-MOST = (Reason.MOST, "8 PUTs at once: the most there may be")
-STARVED = (Reason.STARVED, "4 PUTs at once: reading and encoding could not keep more busy")
-ASKED = (Reason.ASKED, "as asked")
-
-SERVER = {"server": 84.0, "reading": 9.0, "encoding": 7.0}
-READING = {"server": 10.0, "reading": 70.0, "encoding": 20.0}
-ENCODING = {"server": 10.0, "reading": 20.0, "encoding": 70.0}
-
-
-def times(waits: dict[str, float], *, under_way=3.7, senders=4, **more) -> StageTimes:
-    seconds = sum(waits.values())
-    return StageTimes(
-        **waits, seconds=seconds, put_busy=under_way * seconds, senders=senders, **more
-    )
-
-
-def latencies(count: int, seconds: float = 2.0) -> Latencies:
-    found = Latencies()
-    for _ in range(count):
-        found.add(seconds)
-    return found
-
-
-def load(
-    found=ASKED, *, memory=1000 * MB, encoders=2, compiled=True, container=False, **wanted
-) -> Circumstances:
-    settings = LoadSettings(memory=None if container else memory, **wanted)
-    rules = ChunkRules.of(settings.chunk_size)
-    return Circumstances(
-        settings=settings,
-        rules=rules,
-        memory=plan_memory(memory, rules, concurrency=settings.concurrency, encoders=encoders),
-        reason=found[0],
-        why=found[1],
-        compiled=compiled,
-    )
-
-
-def said(waits, circumstances, *, chunks=64, **more) -> str | None:
-    return advice(times(waits, **more), latencies(chunks), circumstances)[1]
-
+from tests.job.advising import (
+    ENCODING,
+    FAILED,
+    FLAT,
+    MOST,
+    READING,
+    SERVER,
+    STARVED,
+    TRYING,
+    latencies,
+    load,
+    puts,
+    said,
+    times,
+)
 
 # -- where the time went ---------------------------------------------------------------------------
 
@@ -84,11 +53,37 @@ def said(waits, circumstances, *, chunks=64, **more) -> str | None:
     ],
 )
 def test_it_says_where_the_time_went(waits, count, line):
-    found = advice(times(waits), latencies(count), load())[0]
+    found = advice(times(waits), latencies(count), puts(count), load())[0]
     assert re.sub(r"\b(1\.9\d*|2\.0) s", "2.0 s", found) == line
 
 
+def test_it_says_how_long_the_source_took_before():
+    found = advice(times({"reading": 9.0}, preparing=1.01), latencies(0), puts(0), load())[0]
+    assert found.startswith("preparing the source 1.0 s; the upload 9.0 s: waiting for reading ")
+    found = advice(times({"reading": 9.0}, preparing=0.9), latencies(0), puts(0), load())[0]
+    assert found.startswith("waiting for reading ")
+
+
 # -- what would help -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("copied", "scanned", "remedies"),
+    [
+        (True, False, {"Arrow"}),
+        (False, True, {"--csv-types"}),
+        (True, True, {"Arrow", "--csv-types"}),
+        (False, False, {"disk"}),
+    ],
+)
+def test_a_long_preparation(copied, scanned, remedies):
+    made = dataclasses.replace(load(), copied=copied, scanned=scanned)
+    assert said({"reading": 1.0}, made, preparing=3.9) is None
+    assert "preparing" not in said({"reading": 60.0}, made, preparing=50.0)
+    found = said({"reading": 1.0}, made, preparing=60.0, publishing=40.0)
+    assert found.startswith("preparing the source took 60.0 s and the upload 1.0 s: ")
+    assert {word for word in ("Arrow", "--csv-types", "disk") if word in found} == remedies
+    assert said(SERVER, made, preparing=60.0, publishing=101.0).startswith("publishing took ")
 
 
 @pytest.mark.parametrize(
@@ -242,6 +237,23 @@ def test_a_publish_that_takes_longer_than_the_upload():
 )
 def test_nothing_is_advised_where_nothing_is_known_to_help(waits, circumstances, more):
     assert said(waits, circumstances, **more) is None
+
+
+@pytest.mark.parametrize(
+    ("waits", "shares"),
+    [
+        ((1.0, 1.0, 1.0), [34, 33, 33]),
+        ((50.5, 30.5, 19.0), [51, 30, 19]),
+        ((99.6, 0.4, 0.0), [100]),
+        ((85.6, 8.7, 5.7), [85, 9, 6]),
+        ((5e-9, 0.0, 0.0), [100]),
+    ],
+)
+def test_shares_add_up_to_a_hundred(waits, shares):
+    waits = dict(zip(("server", "reading", "encoding"), waits, strict=True))
+    line = advice(times(waits), latencies(0), puts(0), load())[0]
+    assert [int(found) for found in re.findall(r"(\d+) %", line)] == shares
+    assert sum(shares) == 100
 
 
 @pytest.mark.parametrize("encoders", [1, 2, 4])

@@ -122,6 +122,10 @@ bench: .venv/.installed .venv-vendor/.installed bench-data ## Measure against th
 capacity: .venv/.installed $(LINEITEM) ## Check the formula of docs/capacity.md against real loads, and write its table
 	$(BIN)/python -m benchmarks.capacity --write $(if $(ROUNDS),--rounds $(ROUNDS))
 
+.PHONY: recommendation
+recommendation: .venv/.installed $(LINEITEM) ## Check what bench recommends against a finer grid (10 minutes)
+	$(BIN)/python -m benchmarks.recommendation --write $(if $(ROWS),--rows $(ROWS)) $(if $(MINUTES),--minutes $(MINUTES))
+
 .PHONY: clean
 clean: ## Remove generated data and environments
 	rm -rf .venv .venv-vendor build loader/encode/_native*.so $(DATA) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,7 @@
-"""How sure a ratio of throughputs is: intervals by the bootstrap, for few runs of many settings.
+"""How sure a ratio within one sweep is: intervals by the bootstrap, for few runs of many settings.
+
+All settings of a sweep take their turns in every repetition, so what slows down the server slows
+down both sides of such a ratio. Between two sweeps that does not hold: see ``repetitions``.
 
 What is compared are medians, because now and then a run is slow for reasons of its own; and their
 logarithms, because noise on a shared machine or network is a share of what is measured. Three runs
@@ -20,7 +23,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Noise", "Ratio", "Verdict", "overall", "ratio_of", "student_factor"]
+__all__ = ["Noise", "Ratio", "Verdict", "ratio_of", "student_factor", "welch_freedom"]
+
+LEVEL = 0.95
+"""How often an interval holds the truth."""
 
 RESAMPLES = 10_000
 
@@ -38,6 +44,7 @@ class Verdict(enum.StrEnum):
     SLOWER = "slower"
     NO_DIFFERENCE = "no difference"
     TOO_FEW_RUNS = "too few runs to say"
+    TOO_FEW_SETTINGS = "too few settings in common to say"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +53,21 @@ class Ratio:
 
     Attributes:
         value: The ratio of the medians.
-        low: Where its 95 % interval begins; None: too few runs.
+        low: Where its 95 % interval begins; None: nothing can be said.
         high: Where it ends.
+        unknown: The verdict where there is no interval.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
+    unknown: Verdict = Verdict.TOO_FEW_RUNS
 
     @property
     def verdict(self) -> Verdict:
         """Says whether there is a difference: there is none where the interval contains 1."""
         if self.low is None or self.high is None:
-            return Verdict.TOO_FEW_RUNS
+            return self.unknown
         if self.low > 1:
             return Verdict.FASTER
         return Verdict.SLOWER if self.high < 1 else Verdict.NO_DIFFERENCE
@@ -120,7 +129,7 @@ class Noise:
 def ratio_of(
     a: Sequence[float], b: Sequence[float], noise_a: Noise, noise_b: Noise, *, seed: int
 ) -> Ratio:
-    """Returns the ratio b / a of one setting, with its interval.
+    """Returns the ratio b / a of two settings of a sweep, with its interval.
 
     Args:
         a: Throughputs, each above 0.
@@ -129,42 +138,14 @@ def ratio_of(
         noise_b: The noise of runs like those of ``b``.
         seed: Of the bootstrap.
     """
-    return overall([(a, b)], noise_a, noise_b, seed=seed)
-
-
-def overall(
-    pairs: Sequence[tuple[Sequence[float], Sequence[float]]],
-    noise_a: Noise,
-    noise_b: Noise,
-    *,
-    seed: int,
-) -> Ratio:
-    """Returns the geometric mean of the ratios b / a of several settings, with its interval.
-
-    Without repetitions nothing is known of the noise of a run. Then the ratios of the settings are
-    what is drawn from, as far as there are several.
-
-    Args:
-        pairs: The throughputs of each setting in ``a`` and in ``b``.
-        noise_a: The noise of runs of ``a``.
-        noise_b: The noise of runs of ``b``.
-        seed: Of the bootstrap.
-    """
-    logs = [math.log(statistics.median(b) / statistics.median(a)) for a, b in pairs]
-    centre = sum(logs) / len(logs)
-    generator = np.random.default_rng(seed)
-    if noise_a.is_known and noise_b.is_known:
-        deviations = np.zeros(RESAMPLES)
-        for a, b in pairs:
-            deviations += noise_b.medians(len(b), generator) - noise_a.medians(len(a), generator)
-        deviations /= len(pairs)
-        freedom = _freedom(pairs, noise_a, noise_b)
-    elif len(pairs) > _LEAST_FREEDOM and not (noise_a.is_known or noise_b.is_known):
-        spread = Noise.of([[math.exp(log) for log in logs]])
-        drawn = generator.choice(spread.deviations, size=(RESAMPLES, len(logs)))
-        deviations, freedom = drawn.mean(axis=1), float(spread.freedom)
-    else:
+    centre = math.log(statistics.median(b) / statistics.median(a))
+    if not (noise_a.is_known and noise_b.is_known):
         return Ratio(math.exp(centre))
+    generator = np.random.default_rng(seed)
+    deviations = noise_b.medians(len(b), generator) - noise_a.medians(len(a), generator)
+    freedom = welch_freedom(
+        [(noise.variance / len(one), noise.freedom) for one, noise in ((a, noise_a), (b, noise_b))]
+    )
     return _with_interval(centre, deviations * student_factor(freedom))
 
 
@@ -178,19 +159,19 @@ def _with_interval(centre: float, deviations: npt.NDArray[np.float64]) -> Ratio:
     )
 
 
-def _freedom(
-    pairs: Sequence[tuple[Sequence[float], Sequence[float]]], noise_a: Noise, noise_b: Noise
-) -> float:
-    """Returns the degrees of freedom of a difference whose sides are noisy in their own ways.
+def welch_freedom(parts: Sequence[tuple[float, int]]) -> float:
+    """Returns the degrees of freedom of a sum of variances, each with its own; of none infinitely.
 
     Source: Welch and Satterthwaite.
     """
-    share_a = noise_a.variance * sum(1 / len(a) for a, _ in pairs)
-    share_b = noise_b.variance * sum(1 / len(b) for _, b in pairs)
-    parts = share_a**2 / noise_a.freedom + share_b**2 / noise_b.freedom
-    if not parts:
-        return float(noise_a.freedom + noise_b.freedom)
-    return (share_a + share_b) ** 2 / parts
+    known = [(variance, freedom) for variance, freedom in parts if variance and freedom]
+    if not known:
+        return math.inf
+    # As shares of the largest: the square of a variance of next to nothing would be nothing.
+    largest = max(variance for variance, _ in known)
+    shares = [(variance / largest, freedom) for variance, freedom in known]
+    whole = math.fsum(share for share, _ in shares)
+    return whole**2 / math.fsum(share**2 / freedom for share, freedom in shares)
 
 
 def student_factor(freedom: float) -> float:

@@ -187,7 +187,9 @@ def _too_small(
     puts = max(one.concurrency for one in settings)
     if chunks > 1 and chunks >= puts:
         return []
-    largest = max(one.chunk_size for one in settings)
+    # A chunk is no smaller than a block of rows, whatever the size that is wanted.
+    cut = [run.json_bytes // run.chunks for run in runs if run.chunks]
+    largest = max([*(one.chunk_size for one in settings), *cut])
     wanted = _ENOUGH * puts * largest
     loaded = statistics.median(run.json_bytes for run in counted)
     if chunks == 1:

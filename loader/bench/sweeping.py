@@ -185,6 +185,7 @@ class Sweep:
         if failure is not None:
             if lost is not None:
                 failure.add(lost.message)
+                failure.hint = "; ".join(filter(None, (failure.hint, lost.hint)))
                 failure.details.update(lost.details)
             raise failure
         if lost is not None:
@@ -209,7 +210,7 @@ class Sweep:
                 f"not be deleted: {error.message.removesuffix('.')}"
             )
             error.args = (error.message,)
-            error.hint = "delete it by hand"
+            error.hint = f"delete the dataset {scratch.name!r} by hand"
             error.details.update(dataset=scratch.name, dataset_id=scratch.dataset_id)
             return error
         return None
@@ -345,10 +346,14 @@ class Sweep:
                 scratch.name = new_name()
 
     def _stop_if_wished(self, number: int) -> None:
-        if self._stopper.wishes:
-            raise Interrupted(
-                f"stopped in run {number}", hint="what was measured until then is kept"
-            )
+        if not self._stopper.wishes:
+            return
+        kept = (
+            "; what was measured until then is kept"
+            if self._kept.records.counted
+            else ": nothing was measured yet"
+        )
+        raise Interrupted(f"stopped in {f'run {number}' if number else 'the warm-up'}{kept}")
 
     def _seconds(self) -> float | None:
         """Returns how long the next run may take."""
@@ -365,6 +370,8 @@ class Sweep:
         self._last_failure = error
         if gone:
             error.add("the sweep ends here, since the server does not answer any more")
+            # It did answer: what is to be said where nobody ever did, of proxies and such, is not.
+            error.hint = "see whether the server runs"
             raise error
         if isinstance(error, UsageError | SourceError) or error.exit_code == _NO_RIGHTS:
             raise error

@@ -244,7 +244,7 @@ def sweep(
         printer.clear()
     if debug and error is not None:
         traceback.print_exception(error)
-    warnings = [] if report is None or records is None else _write_report(records, report)
+    warnings = [] if report is None or records is None else _write_report(records, report, error)
     print_sweep(
         records,
         error,
@@ -265,8 +265,14 @@ def compare(
 ) -> None:
     """Compare two sweeps: is B faster than A, and may one say so?
 
-    The intervals hold the true ratio in 95 of 100 cases (bootstrap over the runs). What differs
-    besides the loads, such as the server, the source or the host, is named first.
+    The intervals are of the noise of the runs (bootstrap over repetitions): where nothing differs
+    but that, no setting seems to in 95 of 100 comparisons, however many settings there are.
+
+    They cannot know what changed on the server or the network between the two sweeps. Run each
+    side more than once, in turns (A, B, A, B), and compare A with A too: what differs there is no
+    difference between A and B.
+
+    What else differs, such as the server, the source or the host, is named first.
     """
     from loader import bench as room  # noqa: PLC0415 - keeps --help fast: numpy
     from loader.cli.bench_printer import print_comparison  # noqa: PLC0415 - the same
@@ -285,12 +291,12 @@ def failed(error: LoaderError, arguments: Sequence[str]) -> dict[str, Any]:
     return failed_sweep(error)
 
 
-def _write_report(records: Records, path: Path) -> list[str]:
+def _write_report(records: Records, path: Path, ended_by: LoaderError | None) -> list[str]:
     """Writes the report; returns what went wrong, which hides nothing of what was measured."""
     from loader.bench.report import write_report  # noqa: PLC0415 - only --report needs it
 
     try:
-        write_report(records, path)
+        write_report(records, path, ended_by)
     except LoaderError as error:
         return [error.message]
     except Exception as error:  # noqa: BLE001 - an hour's measurements must not end in a traceback
@@ -320,12 +326,18 @@ def _server(context: typer.Context, flags: ServerFlags) -> Iterator[Connection]:
 @contextlib.contextmanager
 def _stopped_by_signals(stopper: Stopper) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM ends the run under way in order, the second waits no more."""
+    said = iter(
+        (
+            b"\nstopping, and deleting the scratch dataset; again to wait no more\n",
+            b"\nwaiting no more; what stays on the server is named at the end\n",
+        )
+    )
 
     def stop(_number: int, _frame: object) -> None:
         stopper.wish()
         # Not print: the signal may have come in the middle of one.
         with contextlib.suppress(OSError):
-            os.write(2, b"\nstopping, and deleting the scratch dataset; again to wait no more\n")
+            os.write(2, next(said, b""))
 
     numbers = [one for one in STOP_SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
     for number in numbers:

@@ -6,6 +6,7 @@ import json
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from shutil import get_terminal_size
@@ -149,15 +150,20 @@ def _by_setting(records: Records) -> list[tuple[Setting, list[Run]]]:
 
 
 def _failed(records: Records) -> Iterable[str]:
-    """Yields a line for each way in which a setting failed, to go below those that did not."""
-    found: dict[tuple[Setting, str], int] = {}
-    for run in records.runs:
-        if run.error is not None:
-            key = run.setting, run.error.message
-            found[key] = found.get(key, 0) + 1
-    for (setting, message), times in sorted(found.items()):
-        of = sum(run.setting == setting for run in records.runs)
-        yield f"failed: {describe(setting)}, {times} of {of} run{'s' * (of > 1)}: {message}"
+    """Yields a line for each way in which a setting failed, to go below those that did not.
+
+    The warm-up is none of the runs that are counted.
+    """
+    ran = Counter(run.setting for run in records.runs if not run.warm_up)
+    found = Counter(
+        (run.setting, run.error.message, run.warm_up)
+        for run in records.runs
+        if run.error is not None
+    )
+    for (setting, message, warm_up), times in sorted(found.items()):
+        of = ran[setting]
+        which = "the warm-up" if warm_up else f"{times} of {of} run{'s' * (of > 1)}"
+        yield f"failed: {describe(setting)}, {which}: {message}"
 
 
 _HEADER = (
@@ -288,11 +294,14 @@ def print_comparison(found: Comparison, *, as_json: bool) -> None:
             ),
         ]
     )
-    if found.by_chance >= 1:
-        print(
-            f"of so many settings, about {found.by_chance:.0f} would seem different by chance alone"
-        )
-    print(f"overall: {_overall(found.overall)}", flush=True)
+    print(f"overall: {_overall(found.overall)}")
+    print(_COVERED, flush=True)
+
+
+_COVERED = """
+95 %: so often all settings together are within their intervals, as far as the noise of the runs
+goes. What changed on the server or the network between the two sweeps is in no interval: run each
+side again, in turns (A, B, A, B), and see whether A differs from A."""
 
 
 def _interval(ratio: Ratio) -> str:

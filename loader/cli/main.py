@@ -112,6 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
     try:
+        if hasattr(signal, "pthread_sigmask"):
+            # What came while this module was imported is answered here (``loader.__main__``).
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         code = app(given, prog_name="mstr-loader", standalone_mode=False)
     except LoaderError as error:
         code = _report(error, given)

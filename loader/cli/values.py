@@ -77,7 +77,8 @@ def parse_names(option: str, text: str) -> list[str]:
     names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
     twice = {name for name in names if names.count(name) > 1}
     if not names or not all(names) or twice:
-        reason = f"it names {min(twice)!r} twice" if twice else "a name is empty"
+        # What is empty may be so twice, which is not what is wrong.
+        reason = f"it names {min(twice)!r} twice" if all(names) and twice else "a name is empty"
         raise UsageError(f"{option} {text!r}: {reason}", hint=f"write it as {option} A,B")
     return names
 

@@ -150,6 +150,31 @@ def test_puts_at_once_are_numbers(bench, file, text):
     assert "auto" not in error["hint"]
 
 
+@pytest.mark.parametrize("option", ["--chunk-size", "--concurrency", "--orientation"])
+@pytest.mark.parametrize("text", [",", "1,,2", ",1,1", ""])
+def test_what_is_empty_is_called_empty(bench, file, option, text):
+    error = bench(file, option, text).error
+    assert error["message"] == f"{option} {text!r}: a name is empty"
+
+
+def test_what_the_intervals_cannot_know_is_said(command, records):
+    found = " ".join(command("bench", "compare", records, records).succeeded().out.split())
+    assert "as far as the noise of the runs goes" in found
+    assert "What changed on the server or the network between the two sweeps is in no" in found
+    assert "in turns (A, B, A, B)" in found
+    text = " ".join(command("bench", "compare", "--help").succeeded().out.split())
+    assert "in 95 of 100 comparisons, however many settings there are" in text
+    assert "cannot know what changed on the server or the network" in text
+
+
+def test_a_sweep_that_was_killed_before_its_first_run_is_named(command, records, tmp_path):
+    torn = tmp_path / "torn.jsonl"
+    torn.write_text(to_line(ENVIRONMENT) + to_line(run())[:100])
+    found = command("bench", "compare", records, torn, "--json")
+    assert found.code == 2
+    assert found.error["message"].startswith("B has no run that counts")
+
+
 def test_a_source_without_rows_is_not_told_of_options_that_there_are_not(bench, tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"v": pa.array([], pa.int64())}), path)

@@ -76,6 +76,41 @@ def test_nothing_in_common():
         compare(records({SETTINGS[0]: [1.0]}), records({SETTINGS[1]: [1.0]}))
 
 
+def test_two_settings_in_common_are_too_few_for_an_overall():
+    # The way of two sweeps of one unchanged server, minutes apart.
+    a, b = noisy(1), noisy(2, 0.8)
+    common = SETTINGS[:2]
+    found = compare(records(a), records({setting: b[setting] for setting in common}))
+    assert {each.ratio.verdict for each in found.settings} == {Verdict.SLOWER}
+    assert found.overall.verdict is Verdict.TOO_FEW_SETTINGS
+    assert found.as_dict()["overall"]["verdict"] == "too few settings in common to say"
+
+
+def test_repetitions_that_differ_as_a_whole_are_noise():
+    # Each repetition of B was as fast as one of A but the last one: not 8 proofs, but one run.
+    a = {setting: [100.0, 110.0, 121.0] for setting in SETTINGS}
+    b = {setting: [110.0, 121.0, 131.0] for setting in SETTINGS}
+    found = compare(records(a), records(b))
+    assert found.overall.verdict is Verdict.NO_DIFFERENCE
+    assert {each.ratio.verdict for each in found.settings} == {Verdict.NO_DIFFERENCE}
+
+
+def test_runs_belong_to_their_repetitions_wherever_they_are_in_the_file():
+    one = records({setting: [100.0, 110.0, 121.0] for setting in SETTINGS})
+    other = replace(one, runs=tuple(reversed(one.runs)))
+    b = records(noisy(2))
+    assert compare(one, b).overall.low == pytest.approx(compare(other, b).overall.low, rel=0.02)
+
+
+def test_a_sweep_without_a_run_that_counts_is_named():
+    one = records({COLUMNS: [10.0, 11.0]})
+    torn = replace(one, runs=(run(rate=1.0, repeat=0),))
+    for a, b, name in ((torn, one, "A"), (one, torn, "B")):
+        with pytest.raises(UsageError, match=f"^{name} has no run that counts") as caught:
+            compare(a, b)
+        assert "--chunk-size" not in caught.value.hint
+
+
 def test_warm_up_and_failed_runs_are_left_out():
     one = records({COLUMNS: [10.0, 11.0]})
     other = replace(one, runs=(run(rate=1.0, repeat=0), *one.runs, failed(repeat=3)))
@@ -83,9 +118,11 @@ def test_warm_up_and_failed_runs_are_left_out():
 
 
 def test_one_run_each_is_too_few():
-    found = compare(records({COLUMNS: [10.0]}), records({COLUMNS: [20.0]}))
+    rates = [{setting: [rate] for setting in SETTINGS} for rate in (10.0, 20.0)]
+    found = compare(*map(records, rates))
     assert found.overall.verdict is Verdict.TOO_FEW_RUNS
-    assert found.by_chance == 0
+    assert {each.ratio.verdict for each in found.settings} == {Verdict.TOO_FEW_RUNS}
+    assert found.overall.low is None
 
 
 def test_what_else_differs_is_named():

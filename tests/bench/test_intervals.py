@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.bench import intervals
-from loader.bench.intervals import Noise, Ratio, Verdict, overall, ratio_of, student_factor
+from loader.bench.intervals import Noise, Ratio, Verdict, ratio_of, student_factor, welch_freedom
 
 RATES = st.lists(st.floats(1.0, 1e9), min_size=1, max_size=4)
 
@@ -44,36 +44,32 @@ def with_outliers(generator, count):
 def test_intervals_cover_the_truth(monkeypatch, noise, settings, runs, truth):
     monkeypatch.setattr(intervals, "RESAMPLES", 1000)
     generator = np.random.default_rng(20260703)
-    trials, single, whole = 300, 0, 0
+    trials, held = 300, 0
     for trial in range(trials):
         level = generator.normal(10, 1, settings)
         a = [np.exp(one + noise(generator, runs)).tolist() for one in level]
         b = [np.exp(one + noise(generator, runs) + math.log(truth)).tolist() for one in level]
         noise_a, noise_b = Noise.of(a), Noise.of(b)
         first = ratio_of(a[0], b[0], noise_a, noise_b, seed=trial)
-        every = overall(list(zip(a, b, strict=True)), noise_a, noise_b, seed=trial)
-        single += first.low <= truth <= first.high
-        whole += every.low <= truth <= every.high
+        held += first.low <= truth <= first.high
     # Of 300 trials 285 are expected, give or take 4; outliers make the intervals too wide.
-    assert single >= 270
-    assert whole >= 270
+    assert held >= 270
 
 
 def test_a_difference_beyond_the_noise_is_found():
     generator = np.random.default_rng(1)
     a = [np.exp(generator.normal(10, 0.03, 3)).tolist() for _ in range(8)]
     b = [[1.3 * rate for rate in rates] for rates in a]
-    found = overall(list(zip(a, b, strict=True)), Noise.of(a), Noise.of(b), seed=1)
+    found = ratio_of(a[0], b[0], Noise.of(a), Noise.of(b), seed=1)
     assert found.value == pytest.approx(1.3)
     assert found.verdict is Verdict.FASTER
-    back = overall(list(zip(b, a, strict=True)), Noise.of(b), Noise.of(a), seed=1)
-    assert back.verdict is Verdict.SLOWER
+    assert ratio_of(b[0], a[0], Noise.of(b), Noise.of(a), seed=1).verdict is Verdict.SLOWER
 
 
 @given(st.lists(RATES, min_size=1, max_size=4))
 def test_nothing_differs_from_itself(settings):
     noise = Noise.of(settings)
-    found = overall([(rates, rates) for rates in settings], noise, noise, seed=3)
+    found = ratio_of(settings[0], settings[0], noise, noise, seed=3)
     assert found.value == pytest.approx(1.0)
     assert found.verdict in {Verdict.NO_DIFFERENCE, Verdict.TOO_FEW_RUNS}
 
@@ -92,7 +88,7 @@ def test_units_are_no_matter(a, b, factor):
 @given(st.lists(st.tuples(RATES, RATES), min_size=1, max_size=4))
 def test_intervals_contain_their_ratio(pairs):
     noise_a, noise_b = (Noise.of([pair[side] for pair in pairs]) for side in (0, 1))
-    found = overall(pairs, noise_a, noise_b, seed=2)
+    found = ratio_of(*pairs[0], noise_a, noise_b, seed=2)
     if found.low is not None:
         assert 0 <= found.low <= found.value <= found.high
 
@@ -109,13 +105,6 @@ def test_without_repetitions_nothing_is_said_of_one_setting():
     assert found.verdict is Verdict.TOO_FEW_RUNS
 
 
-def test_without_repetitions_several_settings_tell_together():
-    pairs = [([1.0], [1.30]), ([2.0], [2.62]), ([3.0], [3.87]), ([1.5], [1.96]), ([2.5], [3.24])]
-    noise_a, noise_b = (Noise.of([pair[side] for pair in pairs]) for side in (0, 1))
-    assert overall(pairs, noise_a, noise_b, seed=1).verdict is Verdict.FASTER
-    assert overall(pairs[:2], noise_a, noise_b, seed=1).verdict is Verdict.TOO_FEW_RUNS
-
-
 def test_repetitions_on_one_side_only_are_too_few():
     a, b = [[1.0, 1.1, 0.9, 1.05]], [[2.0]]
     assert ratio_of(a[0], b[0], Noise.of(a), Noise.of(b), seed=1).low is None
@@ -127,3 +116,11 @@ def test_noise_is_what_numpy_calls_the_variance():
     noise = Noise.of(rates)
     assert noise.variance == pytest.approx(expected)
     assert noise.freedom == 4
+
+
+def test_degrees_of_freedom_are_those_of_welch():
+    # Equal variances: all of both; one that is next to nothing: those of the other one.
+    assert welch_freedom([(2.0, 2), (2.0, 2)]) == pytest.approx(4)
+    assert welch_freedom([(1e-200, 7), (2.0, 3)]) == pytest.approx(3)
+    assert welch_freedom([(4.0, 4), (2.0, 2)]) == pytest.approx(36 / (16 / 4 + 4 / 2))
+    assert welch_freedom([(0.0, 2)]) == math.inf

@@ -143,6 +143,25 @@ def test_fewer_chunks_than_puts_say_nothing_about_so_many():
     assert "says nothing" not in recommend(runs, settings=ALL, limit=7).reason
 
 
+def test_chunks_are_as_large_as_they_were_cut():
+    # A block of rows was 12 kB: that is what 1 kB came to, and twice as many rows are not enough.
+    runs = [run(Setting("column", 1000, 64), chunks=24, json_bytes=288_000)]
+    found = recommend(runs, limit=2000).reason
+    assert "4 chunks of 12 kB for each of 64 PUTs are 3.07 MB of JSON" in found
+    assert "--limit 22000 would" in found
+    # One chunk of a block.
+    runs = [run(Setting("column", 1000, 1), chunks=1, json_bytes=12_000)]
+    assert "--limit 8000 would" in recommend(runs, limit=2000).reason
+
+
+@given(st.integers(1, 500), st.integers(1, 10**9), st.integers(1, 10**9), st.integers(1, 10**9))
+def test_the_limit_that_is_named_is_more_than_was_loaded(chunks, chunk_size, json_bytes, limit):
+    one = Setting("column", chunk_size, 64)
+    found = recommend([run(one, chunks=chunks, json_bytes=json_bytes)], limit=limit).reason
+    if "--limit" in found:
+        assert int(found.partition("--limit ")[2].split()[0]) > limit
+
+
 def test_settings_that_sent_the_same_are_one_however_fast_they_were():
     rates = {column(25, 1): 100.0, column(25, 8): 150.0, column(200, 8): 130.0}
     runs = [run(one, rate, chunks=1) for one, rate in rates.items()]

@@ -99,7 +99,7 @@ def test_records_and_report_go_where_they_are_told(command, server, file, tmp_pa
     (line,) = [line for line in found.out.splitlines() if line.startswith("records: ")]
     again = line.removeprefix("records: ")
     same = command("bench", "compare", again, again).succeeded()
-    assert "overall: too few runs to say" in same.out
+    assert "overall: too few settings in common to say" in same.out
 
 
 def test_progress_goes_to_stderr_and_json_is_alone_on_stdout(command, server, file):
@@ -389,6 +389,11 @@ def test_a_second_signal_waits_no_more_but_still_takes_the_dataset_away(start, s
     found = ended(process)
     assert found.code == 130
     left_nothing_but_logins(server)
+    assert found.err.count("again to wait no more") == 1
+    assert "waiting no more" in found.err
+    # It was in its first run.
+    assert found.error["message"] == "stopped in the warm-up: nothing was measured yet"
+    assert found.error["hint"] is None
 
 
 def test_the_run_of_a_killed_sweep_takes_the_dataset_away(start, serve, file):
@@ -400,9 +405,16 @@ def test_the_run_of_a_killed_sweep_takes_the_dataset_away(start, serve, file):
     until(lambda: server.datasets == {} and server.sessions == 0)
 
 
-def test_a_stop_between_runs(connection, server, file):
+@pytest.mark.parametrize(
+    ("begun", "said"),
+    [
+        (2, "stopped in run 1: nothing was measured yet"),
+        (3, "stopped in run 2; what was measured until then is kept"),
+    ],
+)
+def test_a_stop_between_runs(connection, server, file, begun, said):
     stopper = Stopper()
-    watch = Watch(lambda: len(watch.begun) == 2 and stopper.wish())
+    watch = Watch(lambda: len(watch.begun) == begun and stopper.wish())
     with pytest.raises(loader.LoaderError) as stopped:
         loader.sweep(
             str(file),
@@ -414,7 +426,8 @@ def test_a_stop_between_runs(connection, server, file):
             stopper=stopper,
         )
     assert stopped.value.kind == "interrupted"
-    assert len(stopped.value.result.runs) == 1
+    assert stopped.value.message == said
+    assert len(stopped.value.result.runs) == begun - 1
     left_nothing(server)
 
 

@@ -11,11 +11,12 @@ from aiohttp import web
 import loader
 from loader.bench import Stopper, read_records, scratch, sweeping
 from loader.bench.messages import Beat
-from loader.bench.records import Setting
-from loader.cli.bench_printer import BenchPrinter
+from loader.bench.records import Records, Setting
+from loader.cli.bench_printer import BenchPrinter, _failed
 from loader.emulator.process import EmulatorProcess
 from loader.errors import Unreachable
 from loader.job.retry import RetryBudget
+from tests.bench.made import ENVIRONMENT, failed, run
 from tests.bench.sweeps import (
     KB,
     Watch,
@@ -167,6 +168,11 @@ def test_a_server_that_dies_ends_it_with_what_was_measured(file, monkeypatch):
         error = failed.value
     assert "the sweep ends here, since the server does not answer any more" in error.message
     assert "may still be on the server" in error.message
+    assert error.details["dataset"] in error.message
+    # It was a server that answered: neither its scheme nor a proxy is to blame.
+    assert "https" not in error.hint
+    assert "server" in error.hint
+    assert f"delete the dataset {error.details['dataset']!r} by hand" in error.hint
     assert ".." not in error.message
     assert any("nothing listens" in trouble for trouble in troubles if trouble)
     warm_up, good, bad = error.result.runs
@@ -202,6 +208,27 @@ def test_trouble_is_told_at_once_and_where_it_lasts_again(capsys):
     first, second = capsys.readouterr().err.splitlines()
     assert first.endswith("loading, 2 s, still trying: nothing listens")
     assert second.endswith("loading, 18 s, still trying: gone")
+
+
+@pytest.mark.parametrize(
+    ("repeats", "said"),
+    [
+        (
+            [0, 1, 2],
+            "failed: columns in chunks of 100 MB, 4 PUTs at once, 2 of 2 runs: no more PUTs",
+        ),
+        ([0], "failed: columns in chunks of 100 MB, 4 PUTs at once, the warm-up: no more PUTs"),
+    ],
+)
+def test_a_warm_up_is_none_of_the_runs_that_are_counted(repeats, said):
+    lines = list(_failed(Records(ENVIRONMENT, tuple(failed(repeat=one) for one in repeats))))
+    assert said in lines
+
+
+def test_runs_that_failed_are_counted_without_the_warm_up():
+    warm_up, good, bad = run(repeat=0), run(repeat=1), failed(repeat=2)
+    (line,) = _failed(Records(ENVIRONMENT, (warm_up, good, bad)))
+    assert "1 of 2 runs: no more PUTs" in line
 
 
 # -- ends before the end ---------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pyarrow as pa
@@ -82,6 +83,40 @@ def test_a_signal_before_anything_was_sent_has_a_result(tmp_path, environment, n
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "interrupted"
+
+
+EARLY = """
+import os, pkgutil, signal, sys
+
+class Meddler:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Meddler())
+pkgutil.resolve_name(sys.argv.pop(1))()
+"""
+"""The command line, and a Ctrl-C while it is still being imported."""
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "json"])
+def test_a_signal_among_the_first_imports_has_a_result(environment, options):
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    entry = project["project"]["scripts"]["mstr-loader"]
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY, entry, "plan", "none.parquet", *options],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 130
+    if options:
+        assert json.loads(done.stdout)["status"] == "interrupted"
+    else:
+        assert done.stderr.startswith("error: stopped\n")
 
 
 @pytest.mark.parametrize("part", ["?", "#"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from loader.bench.report.figures import Chart
 
-__all__ = ["Alert", "Cell", "Column", "Page", "Recommended", "Section", "Table", "Tile"]
+__all__ = ["Alert", "Cell", "Column", "Page", "Recommended", "Row", "Section", "Table", "Tile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,19 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        cells: One for each column.
+        note: What is wrong with it, to stand below it: a sentence fits into no column.
+    """
+
+    cells: tuple[Cell, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table.
 
@@ -100,7 +113,7 @@ class Table:
 
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
         "zerolinecolor": "@line",
         "tickfont": {"size": 12, "color": "@dim"},
         "ticks": "",
+        # 0.0008, not 800µ: the unit stands in the title.
+        "exponentformat": "none",
         "zeroline": False,
         **more,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loader.bench.host import Host
-from loader.bench.report.content import Alert, Cell, Column, Page, Section, Table, Tile
+from loader.bench.report.content import Alert, Cell, Column, Page, Row, Section, Table, Tile
 from loader.bench.report.facts import host_facts
 from loader.bench.report.figures import Chart, axis, bars, hover, layout
 from loader.bench.report.stages import WAITS
@@ -274,12 +274,14 @@ def _tables(result: Result) -> Table:
             Column("Rejected rows"),
         ),
         tuple(
-            (
-                Cell(table.name, table.name),
-                Cell(f"{table.rows:,}", table.rows),
-                Cell(f"{table.chunks:,}", table.chunks),
-                Cell(size(table.json_bytes), table.json_bytes),
-                Cell(f"{table.rejected:,}", table.rejected, "bad" if table.rejected else ""),
+            Row(
+                (
+                    Cell(table.name, table.name),
+                    Cell(f"{table.rows:,}", table.rows),
+                    Cell(f"{table.chunks:,}", table.chunks),
+                    Cell(size(table.json_bytes), table.json_bytes),
+                    Cell(f"{table.rejected:,}", table.rejected, "bad" if table.rejected else ""),
+                )
             )
             for table in result.tables
         ),

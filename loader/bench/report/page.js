@@ -128,9 +128,13 @@
       head.setAttribute("aria-sort", descending ? "descending" : "ascending");
       const key = row => row.cells[place].dataset.order;
       const numbers = head.classList.contains("n");
-      const rows = [...body.rows].sort((a, b) => numbers
+      // A note stays below its row.
+      const below = new Map([...body.querySelectorAll("tr.note")].map(
+        note => [note.previousElementSibling, note]));
+      const rows = [...body.querySelectorAll("tr:not(.note)")].sort((a, b) => numbers
         ? Number(key(a)) - Number(key(b)) : ordering.compare(key(a), key(b)));
-      body.append(...(descending ? rows.reverse() : rows));
+      if (descending) rows.reverse();
+      body.append(...rows.flatMap(row => below.has(row) ? [row, below.get(row)] : [row]));
     });
   }
 

@@ -79,6 +79,11 @@ class Summary:
         ran = (one for one in self.measured if one.runs)
         return sorted(ran, key=lambda one: -one.rows_per_second)
 
+    @property
+    def repeated(self) -> bool:
+        """Whether any setting has several runs, so that there are medians and ranges."""
+        return any(len(one.runs) > 1 for one in self.measured)
+
     def of(self, setting: Setting) -> Measured:
         """Returns what is known of a setting; nothing of one that was not part of the sweep."""
         return next((one for one in self.measured if one.setting == setting), Measured(setting, ()))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from loader.bench.records import Environment, Records, Run
+from collections import Counter
+
+from loader.bench.records import Environment, Records, Run, Setting
 from loader.bench.report.content import (
     Alert,
     Cell,
     Column,
     Page,
     Recommended,
+    Row,
     Section,
     Table,
     Tile,
@@ -32,13 +35,19 @@ from loader.bench.report.words import (
     spread,
     value,
 )
+from loader.errors import LoaderError
 from loader.units import size
 
 __all__ = ["sweep_page"]
 
 
-def sweep_page(records: Records) -> Page:
-    """Returns the page of a sweep; one without a single good run says why."""
+def sweep_page(records: Records, error: LoaderError | None = None) -> Page:
+    """Returns the page of a sweep; one without a single good run says why.
+
+    Args:
+        records: The sweep, finished or not.
+        error: What ended it early, or was left behind; None: nothing.
+    """
     summary = summarise(records)
     environment = records.environment
     tables = ", ".join(table.name for table in environment.tables)
@@ -48,7 +57,7 @@ def sweep_page(records: Records) -> Page:
         summary=_summary(records, summary),
         tiles=tuple(_tiles(records, summary)),
         recommended=_recommended(records, summary),
-        alerts=tuple(_alerts(records)),
+        alerts=tuple(_alerts(records, error)),
         sections=tuple(_sections(records, summary)),
     )
 
@@ -56,7 +65,7 @@ def sweep_page(records: Records) -> Page:
 def _summary(records: Records, summary: Summary) -> str:
     environment = records.environment
     rows = [table.rows for table in environment.tables]
-    much = [f"{sum(row or 0 for row in rows):,} rows"] if None not in rows else []
+    much = [count(sum(row or 0 for row in rows), "row")] if None not in rows else []
     much.append(count(sum(table.columns for table in environment.tables), "column"))
     settings = len({one.setting for one in summary.measured if one.runs})
     limit = environment.settings.get("limit")
@@ -72,11 +81,17 @@ def _tiles(records: Records, summary: Summary) -> list[Tile]:
     ranked = summary.ranked
     tried = [run for run in records.runs if not run.warm_up]
     failed = sum(run.error is not None for run in tried)
-    missing = len({one.setting for one in records.skipped})
-    notes = [f"{failed} failed"] * bool(failed) + [f"{count(missing, 'setting')} skipped"] * bool(
-        missing
+    never, left_out = _missing(records)
+    notes = [
+        f"{failed} failed" if failed else "",
+        f"{count(never, 'setting')} never run" if never else "",
+        f"{count(left_out, 'repetition')} left out" if left_out else "",
+    ]
+    runs = Tile(
+        "Runs that count",
+        f"{len(records.counted)} of {len(tried)}",
+        ", ".join(filter(None, notes)),
     )
-    runs = Tile("Runs that count", f"{len(records.counted)} of {len(tried)}", ", ".join(notes))
     if not ranked:
         return [runs]
     best, slowest = ranked[0], ranked[-1]
@@ -102,10 +117,28 @@ def _tiles(records: Records, summary: Summary) -> list[Tile]:
         Tile(
             "Publish",
             duration(best.median(lambda run: run.publish_seconds)),
-            f"median; PUT p95 {duration(best.median(lambda run: run.put_p95))}",
+            ("median; " if len(rates) > 1 else "")
+            + f"PUT p95 {duration(best.median(lambda run: run.put_p95))}",
         )
     )
     return [*tiles, runs]
+
+
+def _missing(records: Records) -> tuple[int, int]:
+    """Returns how many settings were never run, and what repetitions of others were left out."""
+    ran = Counter(run.setting for run in records.runs if not run.warm_up)
+    never = {one.setting for one in records.skipped} - ran.keys()
+    repeat = records.environment.settings.get("repeat")
+    left_out = 0
+    for one in records.skipped:
+        if one.setting in never:
+            continue
+        if one.repeat is not None:
+            left_out += 1
+        elif isinstance(repeat, int):
+            # Given up after a failure: all that were to come.
+            left_out += max(0, repeat - ran[one.setting])
+    return len(never), left_out
 
 
 def _recommended(records: Records, summary: Summary) -> Recommended:
@@ -135,11 +168,15 @@ def _throughput(one: Measured, rows_per_second: float) -> str:
     return f"{rate(one.json_rate)}, {rows}" if one.runs else rows
 
 
-def _alerts(records: Records) -> list[Alert]:
-    if records.counted or not records.runs:
-        return []
-    errors = dict.fromkeys(run.error.message for run in records.runs if run.error)
-    return [Alert("error", text) for text in list(errors)[:3]]
+def _alerts(records: Records, error: LoaderError | None) -> list[Alert]:
+    alerts = [] if error is None else [Alert("error", error.message, error.hint)]
+    if records.counted:
+        return alerts
+    failures = dict.fromkeys(run.error.message for run in records.runs if run.error)
+    # What ended the sweep begins with why its last run failed.
+    ended = "" if error is None else error.message
+    others = [text for text in failures if text.removesuffix(".") not in ended]
+    return alerts + [Alert("error", text) for text in others[:3]]
 
 
 def _sections(records: Records, summary: Summary) -> list[Section]:
@@ -151,25 +188,25 @@ def _sections(records: Records, summary: Summary) -> list[Section]:
             Section(
                 "heat",
                 "Throughput by concurrency and chunk size",
-                "Median MB/s of JSON that the server accepted, from the first read to its last "
-                "acceptance; below it the slowest and the fastest run. The colour stands for "
-                "rows/s, since row orientation needs more JSON for the same rows. ★ and the frame: "
-                "the recommended setting.",
+                _how_to_read(summary, chosen),
                 charts=tuple(heat_maps(summary, chosen)),
                 most=most,
             ),
             Section(
                 "throughput",
                 "What concurrency gains",
-                "A line through the medians for each chunk size; the pale points are single runs.",
+                "A line through the medians for each chunk size; the pale points are single runs."
+                if summary.repeated
+                else "A line for each chunk size.",
                 charts=tuple(throughputs(summary)),
             ),
             Section(
                 "latency",
                 "PUT latency",
-                "From p50 (filled) by p95 (dash) to p99 (ring), the median of the runs, for each "
-                "chunk size. Larger chunks take longer; what matters is where more PUTs at once "
-                "only make each of them wait.",
+                "From p50 (filled) by p95 (dash) to p99 (ring)"
+                + (", the median of the runs," if summary.repeated else "")
+                + " for each chunk size. Larger chunks take longer; what matters is where more "
+                "PUTs at once only make each of them wait.",
                 charts=tuple(latencies(summary)),
             ),
             Section(
@@ -188,13 +225,23 @@ def _sections(records: Records, summary: Summary) -> list[Section]:
             Section(
                 "runs",
                 "All runs",
-                "In the order of running; a click on a heading sorts.",
+                "In the order of running; a click on a heading sorts. The warm-up does not count.",
                 tables=(_runs(records, summary),),
             )
         )
     if records.skipped:
         sections.append(Section("skipped", "Not run", tables=(_skipped(records),)))
     return sections
+
+
+def _how_to_read(summary: Summary, chosen: Setting | None) -> str:
+    """Returns how to read the heat maps: of what is in them, and no more."""
+    what = "MB/s of JSON that the server accepted, from the first read to its last acceptance"
+    if summary.repeated:
+        what = f"Median {what}; below it the slowest and the fastest run"
+    colour = "The colour stands for rows/s, since row orientation needs more JSON for the same rows"
+    star = "" if chosen is None else " ★ and the frame: the recommended setting."
+    return f"{what}. {colour}.{star}"
 
 
 def _timeline(summary: Summary) -> list[Section]:
@@ -264,7 +311,6 @@ _COLUMNS = (
     Column("Server wait"),
     Column("CPU (s)"),
     Column("Peak memory"),
-    Column("Outcome", number=False),
 )
 
 
@@ -277,7 +323,7 @@ def _runs(records: Records, summary: Summary) -> Table:
     )
 
 
-def _row(run: Run, *, best: bool) -> tuple[Cell, ...]:
+def _row(run: Run, *, best: bool) -> Row:
     settings = (
         Cell(str(run.number), run.number),
         Cell(run.orientation, run.orientation),
@@ -286,29 +332,31 @@ def _row(run: Run, *, best: bool) -> tuple[Cell, ...]:
         Cell("warm-up" if run.warm_up else str(run.repeat), run.repeat),
     )
     if run.error is not None:
-        empty = len(_COLUMNS) - len(settings) - 1
-        why = Cell(f"failed: {run.error.message}", "failed", "bad")
-        return (*settings, *([Cell("\u2013", -1)] * empty), why)
+        empty = len(_COLUMNS) - len(settings)
+        return Row(
+            (*settings, *([Cell("\u2013", -1)] * empty)), note=f"failed: {run.error.message}"
+        )
     waited = run.stages.get("server", 0.0) / run.upload_seconds if run.upload_seconds else 0.0
     figures = (run.upload_seconds, run.publish_seconds, run.put_p50, run.put_p95, run.put_p99)
-    return (
-        *settings,
-        Cell(f"{megabytes(run.json_rate):.3g}", run.json_rate, "good" if best else ""),
-        Cell(f"{run.rows_per_second:,.0f}", run.rows_per_second),
-        Cell(f"{megabytes(run.wire_rate):.3g}", run.wire_rate),
-        *(Cell(f"{seconds:,.3g}", seconds) for seconds in figures),
-        Cell(f"{run.chunks:,}", run.chunks),
-        Cell(str(run.retries), run.retries, "bad" if run.retries else ""),
-        Cell(percent(waited), waited),
-        Cell(f"{run.cpu_seconds:,.3g}", run.cpu_seconds),
-        Cell(size(run.peak_memory), run.peak_memory),
-        Cell("does not count" if run.warm_up else "published", "published"),
+    return Row(
+        (
+            *settings,
+            Cell(f"{megabytes(run.json_rate):.3g}", run.json_rate, "good" if best else ""),
+            Cell(f"{run.rows_per_second:,.0f}", run.rows_per_second),
+            Cell(f"{megabytes(run.wire_rate):.3g}", run.wire_rate),
+            *(Cell(f"{seconds:,.3g}", seconds) for seconds in figures),
+            Cell(f"{run.chunks:,}", run.chunks),
+            Cell(str(run.retries), run.retries, "bad" if run.retries else ""),
+            Cell(percent(waited), waited),
+            Cell(f"{run.cpu_seconds:,.3g}", run.cpu_seconds),
+            Cell(size(run.peak_memory), run.peak_memory),
+        )
     )
 
 
 def _skipped(records: Records) -> Table:
     return Table(
-        "Settings that were not run",
+        "Settings that were not run, in all repetitions or in one",
         (
             Column("Orientation", number=False),
             Column("Chunk size"),
@@ -317,12 +365,14 @@ def _skipped(records: Records) -> Table:
             Column("Why", number=False),
         ),
         tuple(
-            (
-                Cell(one.orientation, one.orientation),
-                Cell(chunk_size(one.chunk_size), one.chunk_size),
-                Cell(str(one.concurrency), one.concurrency),
-                Cell("all" if one.repeat is None else str(one.repeat), one.repeat or 0),
-                Cell(one.reason, one.reason),
+            Row(
+                (
+                    Cell(one.orientation, one.orientation),
+                    Cell(chunk_size(one.chunk_size), one.chunk_size),
+                    Cell(str(one.concurrency), one.concurrency),
+                    Cell("all" if one.repeat is None else str(one.repeat), one.repeat or 0),
+                    Cell(one.reason, one.reason),
+                )
             )
             for one in records.skipped
         ),

@@ -18,7 +18,6 @@ from loader.bench.report.stages import WAITS
 from loader.bench.report.summary import Measured, Summary
 from loader.bench.report.words import (
     chunk_size,
-    count,
     duration,
     figure_text,
     in_words,
@@ -121,10 +120,12 @@ def _of_setting(one: Measured) -> str:
     lines = [f"<b>{figure_text(in_words(one.setting))}</b>"]
     if one.runs:
         rates = [run.json_rate for run in one.runs]
+        several = len(rates) > 1
         lines += [
-            f"{rate(one.json_rate)} of JSON, median of {count(len(rates), 'run')}",
+            f"{rate(one.json_rate)} of JSON"
+            + (f", median of {len(rates)} runs" if several else ""),
             rows_rate(one.median(lambda run: run.rows_per_second)),
-            f"from {rate(min(rates))} to {rate(max(rates))}",
+            *([f"from {rate(min(rates))} to {rate(max(rates))}"] if several else []),
             f"PUT p95 {duration(one.median(lambda run: run.put_p95))}",
             f"publish {duration(one.median(lambda run: run.publish_seconds))}",
         ]
@@ -358,7 +359,7 @@ def stages(summary: Summary, chosen: Setting | None) -> Chart:
                 bargap=0.25,
             ),
         },
-        "Median run of each setting, the fastest on top",
+        f"{'Median run' if summary.repeated else 'Run'} of each setting, the fastest on top",
         "Stacked bars of what the upload of each setting waited for, in seconds: reading, "
         "encoding, the server and the rate limit; beside them the seconds of publishing.",
     )

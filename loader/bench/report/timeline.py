@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from loader.bench.report.figures import Chart, Figure, View, axis, bars, hover, layout, note
-from loader.bench.report.words import duration, figure_text
+from loader.bench.report.words import count, duration, figure_text
 from loader.job.timing import ChunkTimes, Latencies, Span
 from loader.units import size
 
@@ -180,7 +180,7 @@ def _of_chunk(chunk: ChunkTimes) -> str:
     return "<br>".join(
         [
             f"<b>{figure_text(chunk.table)}, chunk {chunk.index}</b>",
-            f"{chunk.rows:,} rows, {size(chunk.json_bytes)} of JSON",
+            f"{count(chunk.rows, 'row')}, {size(chunk.json_bytes)} of JSON",
             f"read, waits included: {_when(chunk.read)}",
             f"encoded, waits included: {_when(chunk.encode)}",
             f"PUT {_when(chunk.put)}{attempts}",

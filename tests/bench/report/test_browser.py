@@ -47,7 +47,8 @@ def test_a_sweep_is_drawn(open_page):
     # Four medians and 24 runs of each of four sizes would be 64 points in columns alone.
     assert opened.page.locator("#chart-throughput-column .scatterlayer .point").count() == 64
     assert opened.page.locator("#chart-timeline .barlayer .point").count() == 36 * 4
-    assert opened.page.locator("#runs tbody tr").count() == 91
+    assert opened.page.locator("#runs tbody tr:not(.note)").count() == 91
+    assert opened.page.locator("#runs tbody tr.note").count() == 3
     # Nothing is wider than the window.
     assert opened.value("document.documentElement.scrollWidth") == 1280
 
@@ -104,6 +105,43 @@ def test_the_command_is_copied_and_tables_are_sorted_by_keyboard(open_page):
         assert rates == sorted(rates, reverse=order == "descending")
         assert opened.page.locator(f"#runs th[aria-sort={order}]").count() == 1
     assert opened.complaints == []
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_the_reason_of_a_failure_is_read_at_a_glance(open_page, width):
+    """Below its run, and inside the window, however far the table reaches beyond it."""
+    why = "the server answered 503 nine times within 30 seconds: " + "upstream error; " * 12
+    whole = samples.sweep(orientations=("row",), sizes=(50, 200), concurrencies=(1, 8), repeats=2)
+    runs = tuple(samples.failed(run, message=why) if run.error else run for run in whole.runs)
+    opened = open_page(write_report, replace(whole, runs=runs), width=width)
+    # A window of that width holds all columns; a narrower one scrolls the table alone.
+    box = opened.page.locator("#runs .scroll")
+    beyond = box.evaluate("one => one.scrollWidth > one.clientWidth")
+    assert beyond == (width < 1200)
+    box.evaluate("one => one.scrollTo(one.scrollWidth, 0)")
+    notes = opened.page.locator("#runs tr.note")
+    assert notes.count() == 2
+    text = notes.first.locator("div").bounding_box()
+    assert text["x"] >= 0
+    assert text["x"] + text["width"] <= width
+    assert text["height"] < (100 if width == 1200 else 250)
+    assert opened.value("document.documentElement.scrollWidth") == width
+    # Sorting leaves it below its run.
+    for _ in ("ascending", "descending"):
+        opened.page.locator("#runs th button").first.click()
+    assert opened.value(
+        "[...document.querySelectorAll('#runs tr.note')]"
+        ".map(one => one.previousElementSibling.cells[0].textContent)"
+    ) == [str(run.number) for run in reversed(runs) if run.error]
+    assert opened.complaints == []
+
+
+def test_an_axis_needs_no_letters_for_small_figures(open_page):
+    run = replace(samples.one_run(number=1), json_rate=812.0, rows_per_second=9.0)
+    opened = open_page(write_report, Records(samples.environment(), runs=(run,)))
+    ticks = opened.all("#chart-throughput-column .ytick")
+    assert len(ticks) > 2
+    assert [tick for tick in ticks if not tick.replace(".", "").isdigit()] == []
 
 
 def test_five_hundred_chunks_stay_usable(open_page):

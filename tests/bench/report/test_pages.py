@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import os
 import re
@@ -14,17 +15,18 @@ from html.parser import HTMLParser
 
 import pytest
 
-from loader.bench.records import Records
+from loader.bench.records import Records, Setting, Skipped, SourceTable
 from loader.bench.report import check_report, write_load_report, write_report
 from loader.bench.report.load import load_page
 from loader.bench.report.page import render
 from loader.bench.report.sweep import sweep_page
 from loader.bench.report.words import duration, figure_text, host_of, rows_rate, value
 from loader.cli.values import parse_size
-from loader.errors import UsageError
+from loader.errors import Unreachable, UsageError
 from loader.job import Result, Status
-from loader.units import exact_size
+from loader.units import MB, exact_size
 from tests.bench.report import samples
+from tests.bench.report.pages import shown
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -112,12 +114,77 @@ def test_a_sweep_says_what_was_measured_and_what_to_do():
         ("PUTs at once", "4"),
     )
     assert [tile.figure for tile in page.tiles][-1] == "87 of 90"
-    assert "3 failed, 2 settings skipped" in words(page)
+    assert page.tiles[-1].note == "3 failed, 2 settings never run"
     skipped = page.sections[-1].tables[0]
-    assert "time budget" in skipped.rows[0][-1].text
-    outcomes = [row[-1].text for row in page.sections[-2].tables[0].rows]
-    assert outcomes[0] == "does not count"
-    assert sum("503" in outcome for outcome in outcomes) == 3
+    assert "time budget" in skipped.rows[0].cells[-1].text
+    runs = page.sections[-2].tables[0].rows
+    assert runs[0].cells[4].text == "warm-up"
+    assert {row.note for row in runs} == {"", "failed: the server answered 503 nine times"}
+    assert sum("503" in row.note for row in runs) == 3
+
+
+def test_a_repetition_that_is_left_out_is_no_setting_that_was_never_run():
+    whole = samples.sweep(orientations=("column",), sizes=(50,), repeats=1)
+    ran = [run.setting for run in whole.runs if not run.warm_up]
+    never = Setting("column", 200 * MB, 8)
+    records = replace(
+        whole,
+        skipped=(
+            Skipped.of(never, None, "it has no more chunks"),
+            *(Skipped.of(one, repeat, "no time") for repeat in (2, 3) for one in ran[1:]),
+            # It failed in the first of three repetitions.
+            Skipped.of(ran[0], None, "it failed before"),
+        ),
+    )
+    assert sweep_page(records).tiles[-1].note == "1 setting never run, 8 repetitions left out"
+
+
+def test_what_ended_a_sweep_and_what_it_left_behind_is_told(tmp_path):
+    message = "nothing listens; the scratch dataset 'bench 1' (id AB12) may still be on the server"
+    error = Unreachable(message, hint="delete the scratch dataset by hand")
+    page = sweep_page(samples.sweep(), error)
+    assert [(one.kind, one.text, one.hint) for one in page.alerts] == [
+        ("error", message, "delete the scratch dataset by hand")
+    ]
+    path = tmp_path / "r.html"
+    write_report(samples.sweep(sizes=(50,)), path, error)
+    text = html.unescape(shown(path))
+    assert "the scratch dataset 'bench 1' (id AB12) may still be on the server" in text
+    assert "delete the scratch dataset by hand" in text
+
+
+def test_a_failure_that_ended_a_sweep_is_told_once():
+    run = samples.failed(samples.one_run(repeat=0, number=0), message="nothing listens")
+    records = Records(samples.environment(), runs=(run,))
+    error = Unreachable("nothing listens; the sweep ends here.")
+    assert [one.text for one in sweep_page(records, error).alerts] == [error.message]
+    assert [one.text for one in sweep_page(records).alerts] == ["nothing listens"]
+
+
+def test_what_only_several_runs_have_is_promised_where_there_are_several():
+    def leads(*runs):
+        page = sweep_page(Records(samples.environment(), runs=runs))
+        return "".join(
+            section.lead + "".join(chart.caption for chart in section.charts)
+            for section in page.sections
+        )
+
+    one, again = samples.one_run(), samples.one_run(repeat=2, number=2)
+    for word in ("edian", "slowest", "pale points", "★"):
+        assert word not in leads(one)
+    for word in ("edian", "slowest", "pale points"):
+        assert word in leads(one, again)
+    assert "★" in sweep_page(samples.sweep()).sections[0].lead
+
+
+def test_one_row_is_no_rows():
+    environment = samples.environment(tables=(SourceTable(name="t", rows=1, columns=1),))
+    run = samples.one_run()
+    chunk = replace(run.timeline[0], rows=1)
+    records = Records(environment, runs=(replace(run, rows=1, chunks=1, timeline=(chunk,)),))
+    said = words(sweep_page(records))
+    assert "(1 row, 1 column)" in said
+    assert "1 rows" not in said.replace("1 rows/s", "")
 
 
 def test_the_fastest_setting_is_that_of_most_rows():

@@ -122,6 +122,10 @@ class LoaderError(Exception):
         # The name of a file may be a text that knows the way to it: open files, locks, secrets.
         self.details = {key: plain(value) for key, value in details.items() if value is not None}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Who is given a copy adds details of its own: those who wait for one login, for example.
+        return type(self), self.args, {**self.__dict__, "details": {**self.details}}
+
     def add(self, more: str) -> None:
         """Continues the message."""
         self.message = f"{self.message.removesuffix('.')}; {more}."

@@ -95,6 +95,13 @@ def test_every_error_is_whole_in_another_process(  # noqa: PLR0917 - one for eac
     assert json.loads(json.dumps(there.as_dict())) == there.as_dict()
 
 
+@pytest.mark.parametrize("again", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy])
+def test_a_copy_has_details_of_its_own(again):
+    error = SourceError("x", row=3)
+    again(error).details["attempts"] = 2
+    assert error.details == {"row": 3}
+
+
 def test_details_are_plain_values():
     error = SourceError("x", file=stored("s3://b/f"), first={"source": stored("f")}, row=3, at=None)
     assert error.details == {"file": "s3://b/f", "first": {"source": "f"}, "row": 3}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.measure import Column, Measured, Results
+import statistics
+from collections.abc import Callable
+
+from benchmarks.measure import Column, Measured, Results, Sample
 
 __all__ = [
     "CPU",
@@ -30,9 +33,7 @@ def row_ratio(mine: Measured, other: Measured) -> float:
     Raises:
         ValueError: One of them has no rows.
     """
-    if mine.row_rate is None or other.row_rate is None:
-        raise ValueError(f"{mine.name} or {other.name} has no rows")
-    return mine.row_rate / other.row_rate
+    return _ratio(mine, other, lambda sample: sample.rows)
 
 
 def byte_ratio(mine: Measured, other: Measured) -> float:
@@ -41,9 +42,24 @@ def byte_ratio(mine: Measured, other: Measured) -> float:
     Raises:
         ValueError: One of them makes none.
     """
-    if mine.json_rate is None or other.json_rate is None:
-        raise ValueError(f"{mine.name} or {other.name} makes no JSON")
-    return mine.json_rate / other.json_rate
+    return _ratio(mine, other, lambda sample: sample.json_bytes)
+
+
+def _ratio(mine: Measured, other: Measured, amount: Callable[[Sample], int | None]) -> float:
+    """Returns the median of the ratios of the rounds.
+
+    What is done in one round is done within seconds, on a machine whose speed changes by the
+    minute: the ratio of two medians may be of two rounds with little in common.
+    """
+
+    def rate(sample: Sample) -> float:
+        found = amount(sample)
+        if found is None:
+            raise ValueError(f"{mine.name} or {other.name} lacks what is to be compared")
+        return found / sample.seconds
+
+    pairs = zip(mine.samples, other.samples, strict=True)
+    return statistics.median(rate(one) / rate(another) for one, another in pairs)
 
 
 def versus(title: str, other: str, text: str = "{:.2f}") -> Column:

@@ -5,8 +5,6 @@ Time is the tests' own: pauses pass at once, and are looked at afterwards.
 
 from __future__ import annotations
 
-import asyncio
-
 import pyarrow as pa
 import pytest
 from aiohttp import web
@@ -26,26 +24,10 @@ from loader.job.retry import RetryBudget
 from loader.job.starting import log_in_and_select
 from loader.sources import SourceOptions
 from tests.cli.harness import PASSWORD, PROJECT, USER
+from tests.job.retrying import Time
 
 TABLE = pa.table({"k": ["a", "b", "c"], "v": [1, 2, 3]})
 ROWS = [("a", 1), ("b", 2), ("c", 3)]
-
-
-class Time:
-    """A clock that moves when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.sleeps: list[float] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds:
-            self.sleeps.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(min(seconds, 0.002))
 
 
 @pytest.fixture
